@@ -1,0 +1,3 @@
+module sekimori
+
+go 1.26
