@@ -1,0 +1,2 @@
+// Package packet is an algebra of exact, symbolic sets of packets.
+package packet
