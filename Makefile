@@ -1,0 +1,58 @@
+# The targets a person needs; HACKING.md says what each is for.
+
+SHELL   := /bin/bash
+BIN     := bin/sekimori
+MAXSIZE := 15728640
+TOOL    := go tool -modfile=tools/go.mod
+BUILD   := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w'
+TARGETS := linux/amd64 linux/arm64 freebsd/amd64 windows/amd64 darwin/arm64
+
+.DELETE_ON_ERROR:
+.PHONY: run test check bench build fuzz referee format lint cross skips clean
+
+run: build ## see who can reach what on this machine
+	@bash .ci/asroot $(BIN)
+
+test: ## every test, as go knows them; no root needed
+	go test ./...
+
+build: ## the static binary, bin/sekimori
+	@$(BUILD) -o $(BIN) ./cmd/sekimori
+	@bash .ci/size $(BIN) $(MAXSIZE)
+
+check: lint skips fuzz benchonce cross build ## the gate: all that must hold of a commit
+	@echo "check: passed"
+
+lint:
+	@bash .ci/silent "gofumpt (make format mends it)" $(TOOL) gofumpt -l .
+	go vet ./...
+	$(TOOL) staticcheck ./...
+	go fix -diff ./...
+
+skips: ## the tests with -race; a test that skips must be in testdata/skips.txt
+	@set -o pipefail; SEKIMORI_LAB=require go test -race -timeout 20m -json ./... \
+	| go run -C tools ./gotest -skips $(CURDIR)/testdata/skips.txt
+
+fuzz: ## every fuzz target for FUZZTIME (default 3s)
+	@bash .ci/fuzz
+
+.PHONY: benchonce
+benchonce:
+	go test -run '^$$' -bench . -benchtime 1x ./...
+
+bench: ## the figures
+	go test -run '^$$' -bench . -benchmem ./...
+
+referee: ## the model against the kernel, at full length
+	SEKIMORI_LAB=require go test -run Referee -timeout 60m ./internal/... -referee=full
+
+cross: ## builds for the other systems
+	@set -e; for t in $(TARGETS); do echo "build $$t"; \
+	CGO_ENABLED=0 GOOS=$${t%/*} GOARCH=$${t#*/} go build -trimpath -o /dev/null ./cmd/sekimori; \
+	CGO_ENABLED=0 GOOS=$${t%/*} GOARCH=$${t#*/} go vet ./...; done
+
+format:
+	$(TOOL) gofumpt -w .
+
+clean:
+	rm -rf bin

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// The groups of commands, by what one wants to do.
+const (
+	groupSee  = "see"
+	groupKeep = "keep"
+	groupMore = "more"
+)
+
+// newRoot returns the whole command tree.
+func newRoot(io streams) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "sekimori",
+		Short: "Show who can reach what on this machine, through the rules that are really loaded",
+		Long: `sekimori shows who can reach what on this machine, through the rules that are
+really loaded: nftables, iptables, ufw, firewalld, Docker, whoever wrote them.
+Without a command it says so in short, worst first.`,
+		Example: `  sekimori                                   # what is open, worst first
+  sekimori reach 3306/tcp                    # who may reach the database
+  sekimori reach 22/tcp --from 198.51.100.7  # may this one?
+  sekimori trace 'tcp 198.51.100.7 -> 203.0.113.5:22 in eth0'
+  sekimori snapshot -o before.json; …; sekimori diff before.json live`,
+		Args:                       knownCommand,
+		SilenceErrors:              true,
+		SilenceUsage:               true,
+		SuggestionsMinimumDistance: 2,
+	}
+	root.SetIn(io.in)
+	root.SetOut(io.out)
+	root.SetErr(io.err)
+	root.SetFlagErrorFunc(unknownFlag)
+	root.AddGroup(
+		&cobra.Group{ID: groupSee, Title: "See who can reach what:"},
+		&cobra.Group{ID: groupKeep, Title: "Keep it for later, or for another machine:"},
+		&cobra.Group{ID: groupMore, Title: "More:"},
+	)
+	root.SetHelpCommandGroupID(groupMore)
+	root.SetCompletionCommandGroupID(groupMore)
+	root.SetUsageTemplate(usageTemplate)
+	root.AddCommand(
+		newVersion(io),
+	)
+	return root
+}
+
+// usageTemplate is cobra's, with the examples first: people read those.
+const usageTemplate = `{{if .HasExample}}Examples:
+{{.Example}}
+
+{{end}}Usage:
+  {{if .Runnable}}{{.UseLine}}{{end}}{{if .HasAvailableSubCommands}}
+  {{.CommandPath}} [command]{{end}}{{if .HasAvailableSubCommands}}{{$cmds := .Commands}}{{range $group := .Groups}}
+
+{{.Title}}{{range $cmds}}{{if (and (eq .GroupID $group.ID) (or .IsAvailableCommand (eq .Name "help")))}}
+  {{rpad .Name .NamePadding }} {{.Short}}{{end}}{{end}}{{end}}{{if not .AllChildCommandsHaveGroup}}
+{{range $cmds}}{{if (and (eq .GroupID "") .IsAvailableCommand)}}
+  {{rpad .Name .NamePadding }} {{.Short}}{{end}}{{end}}{{end}}{{end}}{{if .HasAvailableLocalFlags}}
+
+Flags:
+{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableInheritedFlags}}
+
+Global flags:
+{{.InheritedFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableSubCommands}}
+
+"{{.CommandPath}} help COMMAND" tells more about one of them.{{end}}
+`
+
+// knownCommand refuses a first word that is no command, with the near miss.
+func knownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := "sekimori help lists the commands"
+	if s := cmd.SuggestionsFor(args[0]); len(s) > 0 {
+		hint = "did you mean: sekimori " + s[0]
+	}
+	return usage(hint, "unknown command %q", args[0])
+}
+
+// unknownFlag makes pflag's error one of usage, with the near miss.
+func unknownFlag(cmd *cobra.Command, err error) error {
+	hint := cmd.CommandPath() + " --help lists the flags"
+	if _, name, ok := strings.Cut(err.Error(), "unknown flag: --"); ok {
+		var names []string
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+		if n := nearest(name, names); n != "" {
+			hint = "did you mean: --" + n
+		}
+	}
+	return usage(hint, "%w", err)
+}
+
+// exactly checks the number of arguments and names those that are missing.
+func exactly(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		example := ""
+		if line, _, _ := strings.Cut(strings.TrimSpace(cmd.Example), "\n"); line != "" {
+			example = "for example: " + line
+		}
+		switch {
+		case len(args) < len(names):
+			return usage(example, "%s needs %s", cmd.Name(), strings.Join(names[len(args):], " and "))
+		case len(args) > len(names):
+			return usage(example, "%s does not take %q", cmd.Name(), args[len(names)])
+		}
+		return nil
+	}
+}
+
+// nearest returns the name that is at most two edits away from word, "" if none.
+func nearest(word string, names []string) string {
+	best, least := "", 3
+	for _, n := range names {
+		if d := distance(word, n); d < least {
+			best, least = n, d
+		}
+	}
+	return best
+}
+
+// distance is Levenshtein's.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// oneOf is a flag that takes one of a few words.
+type oneOf struct {
+	value *string
+	words []string
+}
+
+func (o oneOf) String() string {
+	if o.value == nil {
+		return ""
+	}
+	return *o.value
+}
+func (o oneOf) Type() string { return strings.Join(o.words, "|") }
+
+func (o oneOf) Set(s string) error {
+	if !slices.Contains(o.words, s) {
+		return fmt.Errorf("must be %s", strings.Join(o.words, " or "))
+	}
+	*o.value = s
+	return nil
+}
