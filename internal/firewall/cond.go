@@ -1,0 +1,365 @@
+package firewall
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+
+	"sekimori/packet"
+)
+
+// truth is what a condition makes of packets: it holds, or its operands cannot
+// be loaded, in which case the kernel ends the rule whatever stands around the
+// condition (NFT_BREAK). Both are false for the rest.
+type truth struct{ holds, breaks packet.Set }
+
+func (w *walk) plain(s packet.Set) truth { return truth{s, w.e.space.None()} }
+
+// cond evaluates a condition in the present environment.
+func (w *walk) cond(c Cond) truth {
+	e := w.e
+	sp := e.space
+	switch c := c.(type) {
+	case nil:
+		return w.plain(sp.All())
+	case And:
+		t := w.plain(sp.All())
+		for _, p := range c {
+			pt := w.cond(p)
+			t.holds = t.holds.And(pt.holds)
+			t.breaks = t.breaks.Or(pt.breaks)
+		}
+		return t
+	case Or:
+		t := w.plain(sp.None())
+		for _, p := range c {
+			pt := w.cond(p)
+			t.holds = t.holds.Or(pt.holds)
+			t.breaks = t.breaks.Or(pt.breaks)
+		}
+		t.breaks = t.breaks.Minus(t.holds)
+		return t
+	case Not:
+		t := w.cond(c.Of)
+		t.holds = t.holds.Or(t.breaks).Not()
+		return t
+	case Const:
+		return w.plain(e.always(bool(c)))
+	case Compare:
+		return w.compare(c)
+	case Lookup:
+		return w.lookup(c)
+	case Interface:
+		return w.plain(e.ifaceSet(c))
+	case InterfaceIndex:
+		return w.plain(e.indexSet(c))
+	case AddrType:
+		return w.plain(e.addrType(&w.env, c))
+	case ReversePath:
+		return w.plain(e.reversePath(&w.env, c))
+	case Present:
+		p := w.present(c.Header, c.Bits)
+		return truth{p, p.Not()}
+	case State:
+		return w.plain(e.stateIs(&w.env, c.Mask))
+	case Varies:
+		return w.plain(w.varies(c))
+	case Undecoded:
+		return w.plain(e.undecodedSet(c.Text, c.Text))
+	}
+	text := fmt.Sprintf("condition %T", c)
+	return w.plain(e.undecodedSet(text, text))
+}
+
+// varies is the boolean of a condition without a fixed answer: one for each
+// place in the rules (and way to get there) if it keeps state.
+func (w *walk) varies(c Varies) packet.Set {
+	if !c.Stateful {
+		return w.e.varyingSet(c.Text, c.Text)
+	}
+	key := c.Text + " (" + w.id(w.rule) + ")"
+	return w.e.varyingSet(key, c.Text)
+}
+
+func (w *walk) compare(c Compare) truth {
+	e := w.e
+	load := w.loadable(c.Value)
+	s := e.space.Between(e.bits(&w.env, c.Value), intervals(c.In))
+	return truth{s.And(load), load.Not()}
+}
+
+func intervals(in []Interval) []packet.Interval {
+	out := make([]packet.Interval, len(in))
+	for i, iv := range in {
+		out[i] = packet.Interval{Lo: iv.Lo, Hi: iv.Hi}
+	}
+	return out
+}
+
+// loadable returns the packets from which all bits of the values can be loaded.
+func (w *walk) loadable(vals ...Value) packet.Set {
+	need := map[Field]int{}
+	for _, v := range vals {
+		for _, b := range v {
+			switch b.Field {
+			case FieldTransport, FieldNetwork, FieldLink, FieldInner:
+				need[b.Field] = max(need[b.Field], int(b.Index)+1)
+			case FieldCtMark, FieldCtStatus, FieldCtDir, FieldCtOrigSrc, FieldCtOrigDst,
+				FieldCtOrigSport, FieldCtOrigDport, FieldCtReplySrc, FieldCtReplyDst, FieldCtL3Proto, FieldCtProto:
+				need["ct"] = 1
+			default:
+				if strings.HasPrefix(string(b.Field), "ct ") && b.Field != FieldCtState {
+					need["ct"] = 1
+				}
+			}
+		}
+	}
+	s := w.e.space.All()
+	for _, f := range slices.Sorted(fieldKeys(need)) {
+		s = s.And(w.present(f, need[f]))
+	}
+	return s
+}
+
+func fieldKeys(m map[Field]int) func(func(Field) bool) {
+	return func(yield func(Field) bool) {
+		for f := range m {
+			if !yield(f) {
+				return
+			}
+		}
+	}
+}
+
+// present returns the packets whose header reaches at least n bits. Headers are
+// taken to be as long as their protocol's fixed part: a truncated one is dropped
+// by the IP stack or by the transport protocol.
+func (w *walk) present(f Field, n int) packet.Set {
+	e := w.e
+	sp := e.space
+	free := func(what string) packet.Set { return sp.Bit(sp.Extra(what, 1), 0) }
+	switch f {
+	case "ct":
+		return e.hasEntry(&w.env)
+	case FieldNetwork:
+		fixed := map[bool]int{true: 160, false: 320}[e.family == IPv4]
+		if n <= fixed {
+			return sp.All()
+		}
+		return free(fmt.Sprintf("network header reaches byte %d", (n+7)/8))
+	case FieldTransport:
+		whole := e.firstFragment()
+		long := sp.None()
+		short := sp.All()
+		for _, p := range [...]struct {
+			proto uint64
+			bits  int
+		}{{6, 160}, {17, 64}, {136, 64}, {1, 64}, {58, 64}, {132, 96}, {33, 96}, {50, 64}, {51, 96}, {47, 32}} {
+			s := sp.Values(packet.Protocol, packet.Range{Lo: p.proto, Hi: p.proto})
+			short = short.Minus(s)
+			if n <= p.bits {
+				long = long.Or(s)
+			} else {
+				long = long.Or(s.And(free(fmt.Sprintf("transport header reaches byte %d", (n+7)/8))))
+			}
+		}
+		long = long.Or(short.And(free(fmt.Sprintf("transport header reaches byte %d", (n+7)/8))))
+		return whole.And(long)
+	case FieldLink:
+		return free("link header present")
+	}
+	return free(fmt.Sprintf("%s reaches byte %d", f, (n+7)/8))
+}
+
+// firstFragment returns the packets that are whole or the first fragment: the
+// ones with a transport header.
+func (e *Engine) firstFragment() packet.Set {
+	s := e.space.All()
+	offset := e.space.Bits(packet.Fragment)[3:]
+	if e.family == IPv6 {
+		offset = e.space.Bits(packet.Fragment)[:13]
+	}
+	for _, b := range offset {
+		s = s.Minus(b)
+	}
+	return s
+}
+
+func (e *Engine) ifaceSet(c Interface) packet.Set {
+	return e.space.Interfaces(ifaceField(c.Out), func(name string) bool {
+		if c.Prefix {
+			return strings.HasPrefix(name, c.Name) && name != ""
+		}
+		return name == c.Name
+	})
+}
+
+func (e *Engine) indexSet(c InterfaceIndex) packet.Set {
+	name, ok := e.index[c.Index]
+	if !ok {
+		if e.facts.Known {
+			return e.space.None() // an interface that is gone
+		}
+		name = indexName(c.Index)
+	}
+	return e.space.Interfaces(ifaceField(c.Out), func(n string) bool { return n == name })
+}
+
+// setKey identifies the packets whose key is in a set, in one environment.
+type setKey struct {
+	set     *Set
+	key     string
+	version int
+}
+
+func (w *walk) lookup(c Lookup) truth {
+	load := w.loadable(c.Key...)
+	s := w.member(c.Key, c.Set)
+	return truth{s.And(load), load.Not()}
+}
+
+// member returns the packets whose key is in the set.
+func (w *walk) member(key []Value, set *Set) packet.Set {
+	e := w.e
+	switch {
+	case set == nil:
+		return e.undecodedSet("a set that is not there", "a set that is not there")
+	case set.Opaque != "":
+		return e.undecodedSet("set "+set.Name+": "+set.Opaque, "set "+set.Name+": "+set.Opaque)
+	case set.Learns:
+		return w.varies(Varies{Text: "the contents of set " + set.Name + ", which the rules change", Stateful: true})
+	}
+	k := setKey{set, fmt.Sprint(key), w.env.version}
+	if s, ok := e.sets[k]; ok && !w.conditional(set) {
+		return s
+	}
+	s := w.elements(w.keyBits(key), set, set.Elems)
+	e.sets[k] = s
+	return s
+}
+
+// conditional reports whether a set has elements with conditions of their own,
+// which can be different at each look-up.
+func (w *walk) conditional(set *Set) bool {
+	return slices.ContainsFunc(set.Elems, func(el Elem) bool { return el.Cond != nil })
+}
+
+func (w *walk) keyBits(key []Value) [][]packet.Set {
+	bits := make([][]packet.Set, len(key))
+	for i, v := range key {
+		bits[i] = w.e.bits(&w.env, v)
+	}
+	return bits
+}
+
+// elements returns the packets whose key is one of the elements: where elements
+// with nomatch are among them, the most specific decides, as in ipset.
+func (w *walk) elements(key [][]packet.Set, set *Set, elems []Elem) packet.Set {
+	e := w.e
+	plain := make([][]packet.Interval, 0, len(elems))
+	var special []Elem
+	rest := e.space.None()
+	for _, el := range elems {
+		switch {
+		case el.Key == nil:
+			rest = e.space.All() // the catch-all element
+		case el.Negate || el.Cond != nil:
+			special = append(special, el)
+		default:
+			plain = append(plain, intervals(el.Key))
+		}
+	}
+	if len(special) == 0 {
+		return e.union(key, plain).Or(rest)
+	}
+	if !slices.ContainsFunc(special, func(el Elem) bool { return el.Negate }) {
+		s := e.union(key, plain).Or(rest)
+		for _, el := range special {
+			s = s.Or(e.union(key, [][]packet.Interval{intervals(el.Key)}).And(w.cond(el.Cond).holds))
+		}
+		return s
+	}
+	order := slices.Clone(elems)
+	slices.SortStableFunc(order, func(a, b Elem) int { return keyWidth(b) - keyWidth(a) })
+	s := rest
+	for _, el := range order {
+		if el.Key == nil {
+			continue
+		}
+		m := e.union(key, [][]packet.Interval{intervals(el.Key)}).And(w.cond(el.Cond).holds)
+		if el.Negate {
+			s = s.Minus(m)
+		} else {
+			s = s.Or(m)
+		}
+	}
+	return s
+}
+
+// keyWidth counts the bits by which an element's intervals differ: the size of
+// the prefix, as a rank.
+func keyWidth(el Elem) int {
+	n := 0
+	for _, iv := range el.Key {
+		for i := range iv.Lo {
+			for d := iv.Lo[i] ^ iv.Hi[i]; d != 0; d &= d - 1 {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// union is the packets whose key lies in one of the elements.
+func (e *Engine) union(key [][]packet.Set, elems [][]packet.Interval) packet.Set {
+	if len(elems) == 0 {
+		return e.space.None()
+	}
+	if len(key) != len(elems[0]) {
+		return e.undecodedSet("a key that does not fit its set", "a key that does not fit its set")
+	}
+	if len(key) == 1 {
+		ivs := make([]packet.Interval, len(elems))
+		for i, el := range elems {
+			ivs[i] = el[0]
+		}
+		return e.space.Between(key[0], ivs)
+	}
+	return e.space.Tuples(key, elems)
+}
+
+// disjoint reports whether no two elements of a map with a single-part key
+// overlap, so that their order is of no consequence.
+func disjoint(elems []Elem) bool {
+	type span struct{ lo, hi []byte }
+	var spans []span
+	for _, el := range elems {
+		switch len(el.Key) {
+		case 0:
+			continue
+		case 1:
+			spans = append(spans, span{el.Key[0].Lo, el.Key[0].Hi})
+		default:
+			lo, hi := flatten(el)
+			if !bytes.Equal(lo, hi) {
+				return false
+			}
+			spans = append(spans, span{lo, hi})
+		}
+	}
+	slices.SortFunc(spans, func(a, b span) int { return bytes.Compare(a.lo, b.lo) })
+	for i := 1; i < len(spans); i++ {
+		if bytes.Compare(spans[i].lo, spans[i-1].hi) <= 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func flatten(el Elem) (lo, hi []byte) {
+	for _, iv := range el.Key {
+		lo, hi = append(lo, iv.Lo...), append(hi, iv.Hi...)
+	}
+	return lo, hi
+}

@@ -1,0 +1,337 @@
+package firewall
+
+import (
+	"slices"
+	"strconv"
+
+	"sekimori/packet"
+)
+
+// env says what the fields of a packet are at a point of its way, as functions
+// of the packet as it arrived. A nil slice stands for "as it arrived".
+type env struct {
+	mark, ctmark []packet.Set // 32 bits each
+	src, dst     []packet.Set // after address translation
+	sport, dport []packet.Set
+	tracked      bool       // conntrack has seen the packet
+	notrack      packet.Set // packets that NOTRACK has exempted
+	dnat, snat   bool       // the flow's connection is translated
+	version      int        // changes with every assignment, for memos
+}
+
+func (e *Engine) newEnv() env { return env{notrack: e.space.None()} }
+
+// bit returns the packets in which one bit of a value is 1.
+func (e *Engine) bit(v *env, b Bit) packet.Set {
+	var s packet.Set
+	switch {
+	case b.Field == "" && b.Invert:
+		return e.space.All()
+	case b.Field == "":
+		return e.space.None()
+	default:
+		s = e.fieldBit(v, b.Field, int(b.Width), int(b.Index))
+	}
+	if b.Invert {
+		return s.Not()
+	}
+	return s
+}
+
+func (e *Engine) bits(v *env, val Value) []packet.Set {
+	out := make([]packet.Set, len(val))
+	for i, b := range val {
+		out[i] = e.bit(v, b)
+	}
+	return out
+}
+
+// fieldBit returns the packets in which bit i (0 the most significant) of a
+// field is 1.
+func (e *Engine) fieldBit(v *env, f Field, width, i int) packet.Set {
+	sp := e.space
+	switch f {
+	case FieldNetwork:
+		return e.networkBit(v, i)
+	case FieldTransport:
+		return e.transportBit(v, i)
+	case FieldLink:
+		return sp.Bit(sp.Extra("link header", 112), min(i, 111))
+	case FieldNFProto:
+		return e.constBit(map[bool]uint64{true: 2, false: 10}[e.family == IPv4], 8, i)
+	case FieldProtocol:
+		return e.constBit(map[bool]uint64{true: 0x0800, false: 0x86dd}[e.family == IPv4], 16, i)
+	case FieldL4Proto, FieldCtProto:
+		return sp.Bit(packet.Protocol, i)
+	case FieldCtL3Proto:
+		return e.constBit(map[bool]uint64{true: 2, false: 10}[e.family == IPv4], 8, i)
+	case FieldMark:
+		return pick(v.mark, i, sp, packet.Mark)
+	case FieldCtMark:
+		return pick(v.ctmark, i, sp, packet.CtMark)
+	case FieldIif, FieldOif:
+		return e.indexBit(f == FieldOif, i)
+	case FieldIifName, FieldOifName:
+		return e.nameBit(f == FieldOifName, i)
+	case FieldCtState:
+		return e.stateIs(v, StateMask(1)<<(31-i))
+	case FieldCtStatus:
+		return e.statusBit(v, 31-i)
+	case FieldCtDir:
+		if i != 7 {
+			return sp.None()
+		}
+		return e.unlessNew(sp.None(), sp.Bit(sp.Extra("ct direction", 1), 0))
+	case FieldCtOrigSrc, FieldCtOrigDst, FieldCtReplySrc, FieldCtReplyDst, FieldCtOrigSport, FieldCtOrigDport:
+		return e.tupleBit(v, f, i)
+	}
+	return sp.Bit(sp.Extra(string(f), max(width, i+1)), i)
+}
+
+func pick(over []packet.Set, i int, sp *packet.Space, f packet.Field) packet.Set {
+	if over != nil {
+		return over[i]
+	}
+	return sp.Bit(f, i)
+}
+
+func (e *Engine) constBit(n uint64, width, i int) packet.Set {
+	if n>>(width-1-i)&1 == 1 {
+		return e.space.All()
+	}
+	return e.space.None()
+}
+
+// unlessNew is a for packets that begin a connection, else b.
+func (e *Engine) unlessNew(a, b packet.Set) packet.Set {
+	return e.space.If(e.space.States(packet.New), a, b)
+}
+
+// networkBit is bit i of the IP header.
+func (e *Engine) networkBit(v *env, i int) packet.Set {
+	if e.family == IPv6 {
+		return e.network6Bit(v, i)
+	}
+	sp := e.space
+	switch {
+	case i < 4: // version
+		return e.constBit(4, 4, i)
+	case i < 8:
+		return sp.Bit(sp.Extra("ip hdrlength", 4), i-4)
+	case i < 16:
+		return sp.Bit(sp.Extra("ip tos", 8), i-8)
+	case i < 32:
+		return sp.Bit(sp.Extra("ip length", 16), i-16)
+	case i < 48:
+		return sp.Bit(sp.Extra("ip id", 16), i-32)
+	case i < 64:
+		return sp.Bit(packet.Fragment, i-48)
+	case i < 72:
+		return sp.Bit(sp.Extra("ip ttl", 8), i-64)
+	case i < 80:
+		return sp.Bit(packet.Protocol, i-72)
+	case i < 96:
+		return sp.Bit(sp.Extra("ip checksum", 16), i-80)
+	case i < 128:
+		return pick(v.src, i-96, sp, packet.Src)
+	case i < 160:
+		return pick(v.dst, i-128, sp, packet.Dst)
+	}
+	return e.rawBit("ip option byte ", i-160)
+}
+
+func (e *Engine) network6Bit(v *env, i int) packet.Set {
+	sp := e.space
+	switch {
+	case i < 4:
+		return e.constBit(6, 4, i)
+	case i < 12:
+		return sp.Bit(sp.Extra("ip6 tclass", 8), i-4)
+	case i < 32:
+		return sp.Bit(sp.Extra("ip6 flowlabel", 20), i-12)
+	case i < 48:
+		return sp.Bit(sp.Extra("ip6 length", 16), i-32)
+	case i < 56:
+		// The first header's number is the transport protocol unless extension
+		// headers stand between.
+		ext := sp.Bit(sp.Extra("ip6 extension headers", 1), 0)
+		return sp.If(ext, sp.Bit(sp.Extra("ip6 nexthdr", 8), i-48), sp.Bit(packet.Protocol, i-48))
+	case i < 64:
+		return sp.Bit(sp.Extra("ip6 hoplimit", 8), i-56)
+	case i < 192:
+		return pick(v.src, i-64, sp, packet.Src)
+	case i < 320:
+		return pick(v.dst, i-192, sp, packet.Dst)
+	}
+	return e.rawBit("ip6 payload byte ", i-320)
+}
+
+// transportBit is bit i of the transport header, whatever the protocol.
+func (e *Engine) transportBit(v *env, i int) packet.Set {
+	sp := e.space
+	switch {
+	case i < 16:
+		return pick(v.sport, i, sp, packet.SrcPort)
+	case i < 32:
+		return pick(v.dport, i-16, sp, packet.DstPort)
+	case i >= 104 && i < 112:
+		return sp.Bit(packet.TCPFlags, i-104)
+	}
+	return e.rawBit("@th byte ", i)
+}
+
+// rawBit is bit i of bytes that nothing else is known of.
+func (e *Engine) rawBit(name string, i int) packet.Set {
+	return e.space.Bit(e.space.Extra(name+strconv.Itoa(i/8), 8), i%8)
+}
+
+// indexBit is bit i of the 32-bit number of an interface.
+func (e *Engine) indexBit(out bool, i int) packet.Set {
+	number := map[string]int{}
+	for n, name := range e.index {
+		number[name] = n
+	}
+	return e.space.Interfaces(ifaceField(out), func(name string) bool {
+		n, ok := number[name]
+		if !ok {
+			for k := 1; k < 1<<12; k++ { // an unknown host: see indexName
+				if name == indexName(k) {
+					n = k
+				}
+			}
+		}
+		return n>>(31-i)&1 == 1
+	})
+}
+
+// nameBit is bit i of the 16 bytes of an interface's name.
+func (e *Engine) nameBit(out bool, i int) packet.Set {
+	return e.space.Interfaces(ifaceField(out), func(name string) bool {
+		return i/8 < len(name) && name[i/8]>>(7-i%8)&1 == 1
+	})
+}
+
+func ifaceField(out bool) packet.Field {
+	if out {
+		return packet.OutInterface
+	}
+	return packet.InInterface
+}
+
+// stateIs returns the packets whose conntrack state is in the mask. Before
+// conntrack has seen a packet it is invalid, or untracked once exempted
+// (nft_ct_get_eval, xt_conntrack).
+func (e *Engine) stateIs(v *env, m StateMask) packet.Set {
+	sp := e.space
+	var s packet.Set
+	if v.tracked {
+		s = sp.States(packetStates(m)).Minus(v.notrack)
+	} else {
+		s = sp.None()
+		if m&StateInvalid != 0 {
+			s = v.notrack.Not()
+		}
+	}
+	if m&StateUntracked != 0 {
+		s = s.Or(v.notrack)
+	}
+	return s
+}
+
+func packetStates(m StateMask) packet.StateMask {
+	var p packet.StateMask
+	for _, b := range []struct {
+		m StateMask
+		p packet.StateMask
+	}{
+		{StateNew, packet.New},
+		{StateEstablished, packet.Established},
+		{StateRelated, packet.Related},
+		{StateInvalid, packet.Invalid},
+		{StateUntracked, packet.Untracked},
+	} {
+		if m&b.m != 0 {
+			p |= b.p
+		}
+	}
+	return p
+}
+
+// hasEntry returns the packets that have a conntrack entry.
+func (e *Engine) hasEntry(v *env) packet.Set {
+	if !v.tracked {
+		return e.space.None()
+	}
+	return e.space.States(packet.New | packet.Established | packet.Related).Minus(v.notrack)
+}
+
+// The bits of ct status (linux/netfilter/nf_conntrack_common.h) that a new,
+// unconfirmed connection cannot have, and the two that tell of translation.
+const (
+	statusSNAT = 4
+	statusDNAT = 5
+)
+
+// statusBit is the bit of value 1<<n of ct status.
+func (e *Engine) statusBit(v *env, n int) packet.Set {
+	sp := e.space
+	if n > 15 {
+		return sp.None()
+	}
+	old := sp.Bit(packet.Status, 15-n)
+	switch n {
+	case 0, 1, 2, 3: // expected, seen-reply, assured, confirmed
+		return e.unlessNew(sp.None(), old)
+	case statusSNAT:
+		return e.unlessNew(e.always(v.snat), old)
+	case statusDNAT:
+		return e.unlessNew(e.always(v.dnat), old)
+	}
+	return old
+}
+
+func (e *Engine) always(b bool) packet.Set {
+	if b {
+		return e.space.All()
+	}
+	return e.space.None()
+}
+
+// tupleBit is a bit of the connection's tuples. For a packet that begins a
+// connection they follow from the packet; for others they are free.
+func (e *Engine) tupleBit(v *env, f Field, i int) packet.Set {
+	sp := e.space
+	addr := 32
+	if e.family == IPv6 {
+		addr = 128
+	}
+	var now packet.Set
+	width := addr
+	switch f {
+	case FieldCtOrigSrc:
+		now = sp.Bit(packet.Src, i)
+	case FieldCtOrigDst:
+		now = sp.Bit(packet.Dst, i)
+	case FieldCtReplySrc:
+		now = pick(v.dst, i, sp, packet.Dst)
+	case FieldCtReplyDst:
+		now = pick(v.src, i, sp, packet.Src)
+	case FieldCtOrigSport:
+		now, width = sp.Bit(packet.SrcPort, i), 16
+	case FieldCtOrigDport:
+		now, width = sp.Bit(packet.DstPort, i), 16
+	}
+	return e.unlessNew(now, sp.Bit(sp.Extra(string(f), width), i))
+}
+
+// assign gives the packets of cur the bits val in one 32-bit field.
+func (e *Engine) assign(old []packet.Set, f packet.Field, cur packet.Set, val []packet.Set) []packet.Set {
+	if old == nil {
+		old = e.space.Bits(f)
+	}
+	out := slices.Clone(old)
+	for i := range out {
+		out[i] = e.space.If(cur, val[i], old[i])
+	}
+	return out
+}
