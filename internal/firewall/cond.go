@@ -61,6 +61,8 @@ func (w *walk) cond(c Cond) truth {
 	case Present:
 		p := w.present(c.Header, c.Bits)
 		return truth{p, p.Not()}
+	case Total:
+		return w.plain(w.cond(c.Of).holds)
 	case State:
 		return w.plain(e.stateIs(&w.env, c.Mask))
 	case Varies:

@@ -126,7 +126,7 @@ func (NAT) step()        {}
 func (Opaque) step()     {}
 
 // Cond is a condition on a packet: [And], [Or], [Not], [Const], [Compare],
-// [Lookup], [Interface], [AddrType], [ReversePath], [Present], [State],
+// [Lookup], [Interface], [AddrType], [ReversePath], [Present], [Total], [State],
 // [Varies] or [Undecoded].
 type Cond interface{ cond() }
 
@@ -199,6 +199,11 @@ type Present struct {
 	Bits   int
 }
 
+// Total holds where Of does. Where Of's values cannot be loaded it does not hold,
+// and then [Not] of it does: unlike an expression of nf_tables, a match of
+// x_tables that cannot look says no, and its inversion yes.
+type Total struct{ Of Cond }
+
 // State holds for the conntrack states in Mask.
 type State struct{ Mask StateMask }
 
@@ -239,6 +244,7 @@ func (InterfaceIndex) cond() {}
 func (AddrType) cond()       {}
 func (ReversePath) cond()    {}
 func (Present) cond()        {}
+func (Total) cond()          {}
 func (State) cond()          {}
 func (Varies) cond()         {}
 func (Undecoded) cond()      {}
