@@ -64,7 +64,7 @@ var layers = []layer{
 		may: []string{
 			"packet", "internal/firewall", "internal/firewall/*", "internal/host", "internal/report", "internal/observe",
 		},
-		ext: []string{"github.com/spf13/"},
+		ext: []string{"github.com/spf13/", "golang.org/x/sys/unix"},
 	},
 }
 

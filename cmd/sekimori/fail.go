@@ -42,8 +42,8 @@ func hinted(err error, hints ...string) error {
 	return &failure{err: err, code: exitFailed, hints: hints}
 }
 
-// report prints an error for people and returns the exit status.
-func report(w io.Writer, err error) int {
+// complain prints an error for people and returns the exit status.
+func complain(w io.Writer, err error) int {
 	if err == nil {
 		return exitDone
 	}

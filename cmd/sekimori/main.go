@@ -37,5 +37,5 @@ func run(ctx context.Context, args []string, io streams) int {
 	if args == nil {
 		root.SetArgs([]string{}) // nil means os.Args to cobra
 	}
-	return report(io.err, root.ExecuteContext(ctx))
+	return complain(io.err, root.ExecuteContext(ctx))
 }
