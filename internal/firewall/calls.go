@@ -115,6 +115,8 @@ func simpleCond(c Cond) bool {
 		}
 	case Not:
 		return simpleCond(c.Of)
+	case Total:
+		return simpleCond(c.Of)
 	case Varies:
 		return !c.Stateful
 	case Lookup:

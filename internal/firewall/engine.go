@@ -193,6 +193,8 @@ func (u *universe) cond(c Cond) {
 		}
 	case Not:
 		u.cond(c.Of)
+	case Total:
+		u.cond(c.Of)
 	case Interface:
 		if c.Prefix {
 			u.prefix(c.Name)

@@ -73,7 +73,8 @@ type follower struct {
 	way     Way
 	reasons bool
 	trace   func(visit)
-	policy  func(c *Chain, h Hook, reached, ended packet.Set)
+	enter   func(h Hook)                              // told of each hook, or nil
+	policy  func(c *Chain, reached, ended packet.Set) // told of each policy that decides, or nil
 	flows   []Flow
 	res     Result
 }
@@ -95,10 +96,11 @@ func (f *follower) run(in packet.Set) Result {
 	f.flows = []Flow{{Set: in, env: v}}
 	f.obstacles()
 	for _, h := range f.way.hooks() {
-		switch {
-		case h == Input || h == Forward:
+		if f.enter != nil {
+			f.enter(h)
+		}
+		if h == Input || h == Forward {
 			f.route(h)
-		case h == Postrouting && f.way == WayForward:
 		}
 		f.atHook(h)
 	}
@@ -313,7 +315,7 @@ func (f *follower) newWalk(v env, h Hook) *walk {
 func (f *follower) judge(w *walk, c *Chain, in packet.Set) outcome {
 	o := w.chain(c, in)
 	if f.policy != nil && !o.rest.Empty() {
-		f.policy(c, c.Base.Hook, in, o.rest)
+		f.policy(c, in, o.rest)
 	}
 	if c.Base.Policy == Drop {
 		if f.reasons && !o.rest.Empty() {

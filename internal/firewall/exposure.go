@@ -1,0 +1,681 @@
+package firewall
+
+import (
+	"cmp"
+	"fmt"
+	"math/big"
+	"net/netip"
+	"slices"
+
+	"sekimori/packet"
+)
+
+// ReachVerdict sums up who may reach a port.
+type ReachVerdict uint8
+
+// The verdicts, from the least to the most alarming but for the last: where
+// something that could not be decoded makes a difference, it is undecided.
+const (
+	ReachNone ReachVerdict = iota
+	ReachSome
+	ReachAnyone
+	ReachUndecided
+)
+
+// String returns none, some, anyone or undecided.
+func (v ReachVerdict) String() string {
+	return [...]string{"none", "some", "anyone", "undecided"}[v]
+}
+
+// Because is the rule, or the policy of a base chain, that decides.
+type Because struct {
+	Table string // family and name, as in "inet filter"; "" where no chain is asked
+	Chain string
+	Rule  int // number in the chain, 0 for the chain's policy
+	Text  string
+}
+
+// Sources are addresses that may reach a port by one interface, for one reason.
+type Sources struct {
+	Interface string
+	Sources   []netip.Prefix
+	Except    []netip.Prefix
+	// Certain is false where the answer hangs on Depends: rate limits and other
+	// conditions without a fixed answer.
+	Certain bool
+	Depends []string
+	Because Because
+	// Group is the multicast or broadcast address that must be used, if only
+	// packets to it pass; such packets come from the interface's own networks.
+	Group netip.Prefix
+}
+
+// Reach says who may reach a port with a new connection.
+type Reach struct {
+	Verdict ReachVerdict
+	From    []Sources
+	// Blocked is why other sources are refused, as far as one reason can say it.
+	Blocked *Because
+	// Undecided are the things that could not be decoded and make a difference.
+	Undecided []string
+}
+
+// Port is what is asked about: a transport protocol and destination port, and
+// the address and interface to which a socket is bound.
+type Port struct {
+	Protocol uint8
+	Number   uint16
+	// Addr is the bound address; an invalid or unspecified one is any.
+	Addr netip.Addr
+	// Interface is the device to which the socket is bound, "" for any.
+	Interface string
+}
+
+// protocols with ports (IANA numbers).
+const (
+	protoTCP     = 6
+	protoUDP     = 17
+	protoDCCP    = 33
+	protoSCTP    = 132
+	protoUDPLite = 136
+)
+
+func (p Port) hasPort() bool {
+	switch p.Protocol {
+	case protoTCP, protoUDP, protoDCCP, protoSCTP, protoUDPLite:
+		return true
+	}
+	return false
+}
+
+// Exposure answers who may reach what of a host, in one family.
+type Exposure struct {
+	e        *Engine
+	outside  packet.Set   // new connections from outside
+	excluded packet.Set   // sources that are left out
+	inside   []accessFlow // delivered to this host
+	through  []accessFlow // translated, and forwarded
+	refused  []indexed
+	cache    map[packet.Set]Reach
+}
+
+type accessFlow struct {
+	Flow
+	reasons []indexed
+}
+
+// indexed is a reason with the protocols and ports that it can be about.
+type indexed struct {
+	Reason
+	protocols, ports []packet.Range
+}
+
+// NewExposure evaluates the ruleset for everything that can arrive from outside.
+// The error is [Undecided] where the node budget was exhausted.
+func (e *Engine) NewExposure(rs *Ruleset) (*Exposure, error) {
+	x := &Exposure{e: e, cache: map[packet.Set]Reach{}}
+	err := e.Do(func() error {
+		x.evaluate(rs)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+func (x *Exposure) evaluate(rs *Ruleset) {
+	e := x.e
+	x.excluded = e.ownSources()
+	x.outside = e.newFromOutside().Minus(x.excluded)
+	in := e.Follow(rs, WayInput, e.withoutOutput(x.outside), true)
+	x.refused = index(in.Refused)
+	for _, f := range in.Flows {
+		x.inside = append(x.inside, accessFlow{f, index(f.Accepted)})
+	}
+	if !translates(rs) {
+		return
+	}
+	fwd := e.Follow(rs, WayForward, x.outside, true)
+	x.refused = append(x.refused, index(fwd.Refused)...)
+	for _, f := range fwd.Flows {
+		if f.Translated != nil {
+			x.through = append(x.through, accessFlow{f, index(f.Accepted)})
+		}
+	}
+}
+
+// translates reports whether a ruleset rewrites destinations.
+func translates(rs *Ruleset) bool {
+	for _, t := range rs.Tables {
+		for _, c := range t.Chains {
+			for _, r := range c.Rules {
+				for _, s := range r.Steps {
+					if n, ok := s.(NAT); ok && (n.Kind == DNAT || n.Kind == Redirect) {
+						return true
+					}
+				}
+			}
+		}
+	}
+	return false
+}
+
+func index(rs []Reason) []indexed {
+	out := make([]indexed, 0, len(rs))
+	for _, r := range rs {
+		if !r.Set.Empty() {
+			out = append(out, indexed{r, r.Set.Ranges(packet.Protocol), r.Set.Ranges(packet.DstPort)})
+		}
+	}
+	return out
+}
+
+func (i indexed) about(p Port) bool {
+	return inRanges(i.protocols, uint64(p.Protocol)) && (!p.hasPort() || inRanges(i.ports, uint64(p.Number)))
+}
+
+func inRanges(rs []packet.Range, n uint64) bool {
+	_, found := slices.BinarySearchFunc(rs, n, func(r packet.Range, n uint64) int {
+		switch {
+		case r.Hi < n:
+			return -1
+		case r.Lo > n:
+			return 1
+		}
+		return 0
+	})
+	return found
+}
+
+// ownSources are the sources that are not "outside": loopback and the host's own
+// addresses.
+func (e *Engine) ownSources() packet.Set {
+	own := append([]netip.Prefix{loopback4, loopback6}, e.facts.Local...)
+	return e.space.Prefixes(packet.Src, own...)
+}
+
+// newFromOutside returns whole packets that begin a connection and come in by an
+// interface other than loopback, to an address that is not loopback: routing
+// refuses 127.0.0.0/8 from a wire (ip_route_input_slow).
+func (e *Engine) newFromOutside() packet.Set {
+	sp := e.space
+	s := e.Arriving(sp.States(packet.New).Or(sp.States(packet.Untracked)))
+	for _, i := range e.facts.Interfaces {
+		if i.Loopback {
+			s = s.Minus(e.ifaceSet(Interface{Name: i.Name}))
+		}
+	}
+	if !e.facts.Known {
+		s = s.Minus(e.ifaceSet(Interface{Name: "lo"}))
+	}
+	s = s.Minus(sp.Prefixes(packet.Dst, loopback4, loopback6))
+	if e.family == IPv4 {
+		s = s.And(sp.Values(packet.Fragment, packet.Range{}, packet.Range{Lo: 0x4000, Hi: 0x4000}))
+	} else {
+		s = s.And(sp.Values(packet.Fragment, packet.Range{}))
+	}
+	tcp := sp.Values(packet.Protocol, packet.Range{Lo: protoTCP, Hi: protoTCP})
+	return s.Minus(tcp).Or(s.And(tcp).And(e.synOnly()))
+}
+
+// synOnly is the flags of a first segment: SYN, and none of ACK, RST, FIN.
+func (e *Engine) synOnly() packet.Set {
+	b := e.space.Bits(packet.TCPFlags) // CWR ECE URG ACK PSH RST SYN FIN
+	return b[6].Minus(b[3]).Minus(b[5]).Minus(b[7])
+}
+
+// hostPrefixes are the addresses of this host that packets from outside can be
+// sent to.
+func (e *Engine) hostPrefixes() []netip.Prefix {
+	if !e.facts.Known {
+		return []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0)}
+	}
+	return slices.Concat(e.facts.Local, e.facts.Anycast)
+}
+
+// Socket says who may reach a socket: by whatever port and address the packet
+// was sent to, if translation leads it there.
+func (x *Exposure) Socket(p Port) (Reach, error) {
+	return x.ask(func() Reach {
+		e := x.e
+		host := e.hostPrefixes()
+		if p.Addr.IsValid() && !p.Addr.IsUnspecified() {
+			host = []netip.Prefix{netip.PrefixFrom(p.Addr.Unmap().WithZone(""), p.Addr.Unmap().BitLen())}
+		}
+		r := x.reach(p, x.inside, func(v *env) packet.Set { return x.arrives(p, v, host) })
+		if p.Protocol == protoUDP || !p.hasPort() {
+			x.addGroups(p, &r)
+		}
+		return r
+	})
+}
+
+// Arriving says who may get a packet in that was sent to this port of this host,
+// whether it ends at a socket here or is translated and forwarded.
+func (x *Exposure) Arriving(p Port) (Reach, error) {
+	return x.ask(func() Reach {
+		e := x.e
+		plain := e.newEnv()
+		sent := x.arrives(p, &plain, e.hostPrefixes())
+		flows := slices.Concat(x.inside, x.through)
+		return x.reach(p, flows, func(*env) packet.Set { return sent })
+	})
+}
+
+func (x *Exposure) ask(f func() Reach) (Reach, error) {
+	var r Reach
+	err := x.e.Do(func() error {
+		r = f()
+		return nil
+	})
+	return r, err
+}
+
+// arrives returns the packets that, as they are at this point, are for the port
+// at one of the addresses.
+func (x *Exposure) arrives(p Port, v *env, to []netip.Prefix) packet.Set {
+	e := x.e
+	s := e.space.Values(packet.Protocol, packet.Range{Lo: uint64(p.Protocol), Hi: uint64(p.Protocol)})
+	if p.hasPort() {
+		n := []byte{byte(p.Number >> 8), byte(p.Number)}
+		s = s.And(e.space.Between(e.dportBits(v), []packet.Interval{{Lo: n, Hi: n}}))
+	}
+	if p.Interface != "" {
+		s = s.And(e.ifaceSet(Interface{Name: p.Interface}))
+	}
+	return s.And(e.addrs(e.dstBits(v), to))
+}
+
+// hit is what one flow lets through to a port.
+type hit struct {
+	flow *accessFlow
+	set  packet.Set
+}
+
+func (x *Exposure) reach(p Port, flows []accessFlow, want func(*env) packet.Set) Reach {
+	e := x.e
+	all := e.space.None()
+	var hits []hit
+	for i := range flows {
+		f := &flows[i]
+		if s := f.Set.And(want(&f.env)); !s.Empty() {
+			hits = append(hits, hit{f, s})
+			all = all.Or(s)
+		}
+	}
+	var r Reach
+	for _, name := range e.outsideInterfaces() {
+		x.byInterface(p, name, hits, all, &r)
+	}
+	x.conclude(p, all, &r)
+	return r
+}
+
+// outsideInterfaces are the interfaces by which packets come from outside.
+func (e *Engine) outsideInterfaces() []string {
+	var out []string
+	if e.facts.Known {
+		for _, i := range e.facts.Interfaces {
+			if !i.Loopback && i.Master == "" {
+				out = append(out, i.Name)
+			}
+		}
+		return out
+	}
+	for _, n := range e.names {
+		if n != "" && n != "lo" {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// byInterface adds what may come by one interface.
+func (x *Exposure) byInterface(p Port, name string, hits []hit, all packet.Set, r *Reach) {
+	e := x.e
+	on := e.ifaceSet(Interface{Name: name})
+	here := all.And(on)
+	if here.Empty() {
+		return
+	}
+	sure, maybe := e.Possible(here)
+	sureFrom, maybeFrom := x.sources(sure), x.sources(maybe)
+	if !sureFrom.Equal(maybeFrom) {
+		r.Verdict = ReachUndecided
+		for _, k := range e.space.UnknownKeys(here) {
+			if text, undecoded := e.Reason(k); undecoded && !slices.Contains(r.Undecided, text) {
+				r.Undecided = append(r.Undecided, text)
+			}
+		}
+	}
+	certainFrom := x.sources(e.Certain(here))
+	left := sureFrom
+	for _, certain := range []bool{true, false} {
+		from := certainFrom
+		if !certain {
+			from = sureFrom.Minus(certainFrom)
+		}
+		left = x.byReason(p, name, hits, on, from, certain, r)
+		if !left.Empty() {
+			r.From = append(r.From, x.entry(name, left, certain, Because{}, here))
+		}
+	}
+}
+
+// byReason splits sources by the rule that lets them in, and returns those that
+// no single rule explains.
+func (x *Exposure) byReason(p Port, name string, hits []hit, on, from packet.Set, certain bool, r *Reach) packet.Set {
+	e := x.e
+	for _, h := range hits {
+		for _, why := range h.flow.reasons {
+			if from.Empty() {
+				return from
+			}
+			if h.flow.Translated == nil && !why.about(p) {
+				continue
+			}
+			set := why.Set.And(h.set).And(on)
+			if set.Empty() {
+				continue
+			}
+			possible, _ := e.Possible(set)
+			part := x.sources(possible).And(from)
+			if part.Empty() {
+				continue
+			}
+			from = from.Minus(part)
+			r.From = append(r.From, x.entry(name, part, certain, because(why.Reason), set))
+		}
+		if len(h.flow.reasons) == 0 {
+			possible, _ := e.Possible(h.set.And(on))
+			part := x.sources(possible).And(from)
+			if !part.Empty() {
+				from = from.Minus(part)
+				r.From = append(r.From, x.entry(name, part, certain, Because{Text: "no rule stands in the way"}, h.set))
+			}
+		}
+	}
+	return from
+}
+
+// sources projects packets on their source addresses.
+func (x *Exposure) sources(s packet.Set) packet.Set {
+	return s.Only(packet.Src)
+}
+
+func because(r Reason) Because {
+	switch {
+	case r.Rule != nil:
+		return Because{Table: r.Rule.Chain.Table.Place(), Chain: r.Rule.Chain.Name, Rule: r.Rule.Number, Text: r.Rule.Text}
+	case r.Chain != nil:
+		return Because{Table: r.Chain.Table.Place(), Chain: r.Chain.Name, Text: "policy " + r.Chain.Base.Policy.String()}
+	}
+	return Because{Text: "no rule stands in the way"}
+}
+
+// entry lists the sources in the shortest form: as prefixes, or as everything
+// with exceptions. What is excluded anyway may be covered or not.
+func (x *Exposure) entry(name string, from packet.Set, certain bool, why Because, set packet.Set) Sources {
+	e := x.e
+	s := Sources{Interface: shownInterface(name), Certain: certain, Because: why}
+	if !certain {
+		for _, k := range e.space.UnknownKeys(set) {
+			if text, undecoded := e.Reason(k); !undecoded && !slices.Contains(s.Depends, text) {
+				s.Depends = append(s.Depends, text)
+			}
+		}
+	}
+	s.Sources = x.cover(from)
+	rest := x.cover(e.space.All().Minus(from).Minus(x.excluded))
+	if x.most(from) && len(rest)+1 < len(s.Sources) || len(rest) == 0 {
+		s.Sources, s.Except = []netip.Prefix{e.everyAddress()}, rest
+	}
+	return s
+}
+
+func (e *Engine) everyAddress() netip.Prefix {
+	if e.family == IPv4 {
+		return netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+	}
+	return netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+}
+
+// cover returns the fewest prefixes that hold the sources and beside them only
+// excluded ones.
+func (x *Exposure) cover(s packet.Set) []netip.Prefix {
+	ps := s.Or(x.excluded).Prefixes(packet.Src)
+	return slices.DeleteFunc(ps, func(p netip.Prefix) bool {
+		return !x.e.space.Prefixes(packet.Src, p).Overlaps(s)
+	})
+}
+
+func shownInterface(name string) string {
+	if n := len(name); n > 0 && name[n-1:] == anyOther {
+		if n == 1 {
+			return "any other"
+		}
+		return name[:n-1] + "*"
+	}
+	return name
+}
+
+// most reports whether sources are at least half of all that can be routed: of
+// the IPv4 addresses, or of 2000::/3.
+func (x *Exposure) most(s packet.Set) bool {
+	bits := uint(31)
+	if x.e.family == IPv6 {
+		s, bits = s.And(x.e.space.Prefixes(packet.Src, netip.MustParsePrefix("2000::/3"))), 124
+	}
+	return s.Count(packet.Src).Cmp(new(big.Int).Lsh(big.NewInt(1), bits)) >= 0
+}
+
+// conclude sums up: the verdict, and why the rest is refused.
+func (x *Exposure) conclude(p Port, all packet.Set, r *Reach) {
+	if r.Verdict != ReachUndecided {
+		r.Verdict = ReachNone
+		if len(r.From) > 0 {
+			r.Verdict = ReachSome
+		}
+		for _, name := range x.e.outsideInterfaces() {
+			possible, _ := x.e.Possible(all.And(x.e.ifaceSet(Interface{Name: name})))
+			if !possible.Empty() && x.most(x.sources(possible)) {
+				r.Verdict = ReachAnyone
+			}
+		}
+	}
+	slices.SortStableFunc(r.From, func(a, b Sources) int { return cmp.Compare(a.Interface, b.Interface) })
+	for _, why := range x.refused {
+		if why.about(p) {
+			b := because(why.Reason)
+			r.Blocked = &b
+			if why.Rule == nil {
+				break // the policy says most
+			}
+		}
+	}
+}
+
+// addGroups adds the sources that reach a UDP socket by multicast or broadcast
+// only: neighbours on the link.
+func (x *Exposure) addGroups(p Port, r *Reach) {
+	e := x.e
+	if p.Addr.IsValid() && !p.Addr.IsUnspecified() && !p.Addr.IsMulticast() {
+		return
+	}
+	groups := append([]netip.Prefix{multicast4, multicast6, everyone}, e.facts.Broadcast...)
+	for _, i := range e.facts.Interfaces {
+		if i.Loopback || i.Master != "" {
+			continue
+		}
+		var link []netip.Prefix
+		for _, a := range i.Addresses {
+			link = append(link, a.Masked())
+		}
+		near := e.space.Prefixes(packet.Src, link...).And(e.ifaceSet(Interface{Name: i.Name}))
+		x.addGroupsOn(p, near, groups, r)
+	}
+}
+
+func (x *Exposure) addGroupsOn(p Port, near packet.Set, groups []netip.Prefix, r *Reach) {
+	extra := x.reach(p, x.inside, func(v *env) packet.Set { return x.arrives(p, v, groups).And(near) })
+	for _, s := range extra.From {
+		if r.covers(s) {
+			continue
+		}
+		s.Group = x.group(p, s, groups)
+		r.From = append(r.From, s)
+		if r.Verdict == ReachNone {
+			r.Verdict = ReachSome
+		}
+	}
+}
+
+// group is one destination by which the sources pass, to show.
+func (x *Exposure) group(p Port, s Sources, groups []netip.Prefix) netip.Prefix {
+	all := x.e.space.None()
+	for i := range x.inside {
+		f := &x.inside[i]
+		all = all.Or(f.Set.And(x.arrives(p, &f.env, groups)))
+	}
+	possible, _ := x.e.Possible(all.And(x.e.space.Prefixes(packet.Src, s.Sources...)))
+	if ps := possible.Prefixes(packet.Dst); len(ps) > 0 {
+		return ps[0]
+	}
+	return netip.Prefix{}
+}
+
+// covers reports whether some entry already holds all sources of another.
+func (r Reach) covers(s Sources) bool {
+	return slices.ContainsFunc(r.From, func(o Sources) bool {
+		if o.Interface != s.Interface || len(o.Except) > 0 {
+			return false
+		}
+		return !slices.ContainsFunc(s.Sources, func(p netip.Prefix) bool {
+			return !slices.ContainsFunc(o.Sources, func(q netip.Prefix) bool {
+				return q.Bits() <= p.Bits() && q.Contains(p.Addr())
+			})
+		})
+	})
+}
+
+// Published is a port of this host whose packets are translated and sent on: a
+// container's, or a port forward.
+type Published struct {
+	Protocol uint8
+	Lo, Hi   uint16 // the ports on this host
+	// To is where the packets go, invalid where it is not one address; ToPort is
+	// 0 where the port is kept or not one.
+	To     netip.Addr
+	ToPort uint16
+	Rule   Because
+	Reach  Reach
+}
+
+// Published returns the ports of this host that translation sends elsewhere,
+// those that nobody outside may use included.
+func (x *Exposure) Published(rs *Ruleset) ([]Published, error) {
+	var out []Published
+	err := x.e.Do(func() error {
+		out = x.published(rs)
+		return nil
+	})
+	return out, err
+}
+
+func (x *Exposure) published(rs *Ruleset) []Published {
+	e := x.e
+	var out []Published
+	for _, f := range e.translated(rs, x.outside) {
+		to, toPort := f.target(e)
+		sent := f.Set.And(e.space.Prefixes(packet.Dst, e.hostPrefixes()...))
+		for _, proto := range f.Set.Ranges(packet.Protocol) {
+			for n := proto.Lo; n <= proto.Hi; n++ {
+				port := Port{Protocol: uint8(n)}
+				if !port.hasPort() {
+					continue
+				}
+				of := sent.And(e.space.Values(packet.Protocol, packet.Range{Lo: n, Hi: n}))
+				for _, r := range of.Ranges(packet.DstPort) {
+					out = append(out, x.publishedPort(f, uint8(n), r, to, toPort))
+				}
+			}
+		}
+	}
+	return out
+}
+
+func (x *Exposure) publishedPort(f Flow, proto uint8, r packet.Range, to netip.Addr, toPort uint16) Published {
+	e := x.e
+	p := Published{
+		Protocol: proto, Lo: uint16(r.Lo), Hi: uint16(r.Hi), To: to, ToPort: toPort,
+		Rule: because(Reason{Rule: f.Translated}),
+	}
+	sent := e.space.Values(packet.Protocol, packet.Range{Lo: uint64(proto), Hi: uint64(proto)}).
+		And(e.space.Values(packet.DstPort, r)).
+		And(e.space.Prefixes(packet.Dst, e.hostPrefixes()...)).And(f.Set.May())
+	var flows []accessFlow
+	for _, t := range x.through {
+		if t.Translated == f.Translated {
+			flows = append(flows, t)
+		}
+	}
+	p.Reach = x.reach(Port{Protocol: proto, Number: p.Lo}, flows, func(*env) packet.Set { return sent })
+	return p
+}
+
+// translated returns what the destination translations of a ruleset send on to
+// other hosts, before the forward hook judges it.
+func (e *Engine) translated(rs *Ruleset, in packet.Set) []Flow {
+	f := &follower{e: e, rs: rs, calls: newCallGraph(rs), way: WayForward}
+	none := e.space.None()
+	f.res = Result{Accept: none, Drop: none, Reject: none}
+	v := e.newEnv()
+	v.version = e.nextVersion()
+	f.flows = []Flow{{Set: in, env: v}}
+	f.atHook(Prerouting)
+	return slices.DeleteFunc(f.flows, func(fl Flow) bool {
+		return fl.Translated == nil || e.facts.Known && fl.Set.SubsetOf(e.delivered(&fl.env))
+	})
+}
+
+// target returns where a flow is sent, as far as it is one address and port.
+func (f Flow) target(e *Engine) (netip.Addr, uint16) {
+	var to netip.Addr
+	if b, ok := e.constant(f.env.dst); ok {
+		to, _ = netip.AddrFromSlice(b)
+	}
+	var port uint16
+	if b, ok := e.constant(f.env.dport); ok {
+		port = uint16(b[0])<<8 | uint16(b[1])
+	}
+	return to, port
+}
+
+// constant returns bits as bytes, if none of them depends on the packet.
+func (e *Engine) constant(bits []packet.Set) ([]byte, bool) {
+	if len(bits) == 0 {
+		return nil, false
+	}
+	out := make([]byte, len(bits)/8)
+	for i, b := range bits {
+		switch {
+		case b == e.space.All():
+			out[i/8] |= 1 << (7 - i%8)
+		case b != e.space.None():
+			return nil, false
+		}
+	}
+	return out, true
+}
+
+// String names the place for people: `inet filter input rule 3`.
+func (b Because) String() string {
+	switch {
+	case b.Table == "":
+		return b.Text
+	case b.Rule == 0:
+		return fmt.Sprintf("%s %s %s", b.Table, b.Chain, b.Text)
+	}
+	return fmt.Sprintf("%s %s rule %d", b.Table, b.Chain, b.Rule)
+}
