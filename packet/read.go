@@ -77,8 +77,7 @@ func (s Set) Prefixes(f Field) []netip.Prefix {
 	s.sp.needAddress(f)
 	var out []netip.Prefix
 	for _, x := range s.list(f, true) {
-		host := x.hi.and(x.lo.not()).next().trailingZeros()
-		out = append(out, netip.PrefixFrom(s.sp.address(x.lo), s.sp.family.addressBits()-min(host, 128)))
+		out = append(out, s.sp.prefix(x))
 	}
 	return out
 }
@@ -94,6 +93,12 @@ func (s Set) InterfaceNames(f Field) []string {
 		names = append(names, s.sp.ifnames[r.Lo:r.Hi+1]...)
 	}
 	return names
+}
+
+// prefix writes a span that is one prefix.
+func (sp *Space) prefix(s span) netip.Prefix {
+	host := s.hi.and(s.lo.not()).next().trailingZeros()
+	return netip.PrefixFrom(sp.address(s.lo), sp.family.addressBits()-host)
 }
 
 func (sp *Space) needAddress(f Field) {

@@ -179,19 +179,29 @@ func (s Set) Restrict(f Field, value uint64) Set {
 // UnknownKeys returns the keys of the unknowns that s depends on, in the order
 // of their first use in the space.
 func (sp *Space) UnknownKeys(s Set) []string {
-	found := map[Field]bool{}
-	sp.graph.visit(sp.graph.and(sp.own(s), sp.valid), func(n node) {
-		if f, _ := sp.owner(n.level); sp.fields[f].unknown {
-			found[f] = true
-		}
-	})
 	var keys []string
-	for f, v := range sp.fields {
-		if found[Field(f)] {
-			keys = append(keys, v.name)
+	for _, f := range sp.support(sp.graph.and(sp.own(s), sp.valid)) {
+		if sp.fields[f].unknown {
+			keys = append(keys, sp.fields[f].name)
 		}
 	}
 	return keys
+}
+
+// support returns the fields and unknowns whose variables f consists of.
+func (sp *Space) support(f ref) []Field {
+	found := make([]bool, len(sp.fields))
+	sp.graph.visit(f, func(n node) {
+		x, _ := sp.owner(n.level)
+		found[x] = true
+	})
+	var fs []Field
+	for x, is := range found {
+		if is {
+			fs = append(fs, Field(x))
+		}
+	}
+	return fs
 }
 
 // Nodes returns the size of the decision diagram that stands for s.

@@ -1,0 +1,163 @@
+package packet
+
+import (
+	"fmt"
+	"strings"
+)
+
+// maxText bounds the values of one field that are written out.
+const maxText = 4096
+
+// String writes the box for an administrator, fields that are not constrained
+// left out: tcp dport 22 from 203.0.113.0/24 in eth0. Where the opposite is
+// shorter it stands behind "except"; a box with everything is "any packet". A
+// field with more than 4096 values, prefixes or ranges is not written out but
+// says so.
+func (b Box) String() string {
+	w := boxWriter{sp: b.set.sp, parts: map[Field]ref{}}
+	for _, p := range b.parts {
+		w.parts[p.field] = p.values
+	}
+	w.transport()
+	w.field("from", Src, w.sp.prefixText)
+	w.field("to", Dst, w.sp.prefixText)
+	w.field("in", InInterface, w.sp.interfaceText)
+	w.field("out", OutInterface, w.sp.interfaceText)
+	w.field("state", State, w.sp.tableText(stateNames))
+	w.field("status", Status, w.sp.statusText)
+	w.field("flags", TCPFlags, w.sp.flagText)
+	w.fragment()
+	w.field("srctype", SrcType, w.sp.tableText(addressTypeNames))
+	w.field("dsttype", DstType, w.sp.tableText(addressTypeNames))
+	w.field("mark", Mark, w.sp.maskText)
+	w.field("ctmark", CtMark, w.sp.maskText)
+	for _, p := range b.parts {
+		w.further(p)
+	}
+	if len(w.out) == 0 {
+		return "any packet"
+	}
+	return strings.Join(w.out, " ")
+}
+
+// boxWriter collects the parts of a box's text.
+type boxWriter struct {
+	sp    *Space
+	parts map[Field]ref
+	out   []string
+}
+
+func (w *boxWriter) add(format string, args ...any) {
+	w.out = append(w.out, fmt.Sprintf(format, args...))
+}
+
+// A lister writes the values of a field as a list, and is false if that would
+// have more than maxText items.
+type lister func(f Field, values ref) ([]string, bool)
+
+// field writes a constrained field as a list, or as what it excepts.
+func (w *boxWriter) field(name string, f Field, list lister) {
+	values, ok := w.parts[f]
+	if !ok {
+		return
+	}
+	w.add("%s %s", name, w.sp.shorter(f, values, list))
+}
+
+func (sp *Space) shorter(f Field, values ref, list lister) string {
+	return shorterOf(values, sp.graph.and(values^1, sp.validFor(f)), func(values ref) ([]string, bool) {
+		return list(f, values)
+	})
+}
+
+func shorterOf(values, others ref, list func(ref) ([]string, bool)) string {
+	in, ok := list(values)
+	out, okOut := list(others)
+	switch {
+	case okOut && (!ok || len(out) < len(in)):
+		return "except " + strings.Join(out, ",")
+	case !ok:
+		return fmt.Sprintf("one of more than %d values", maxText)
+	}
+	return strings.Join(in, ",")
+}
+
+// transport writes the protocol and the first four bytes of its header.
+func (w *boxWriter) transport() {
+	protocol, known := w.sp.single(Protocol, w.parts[Protocol])
+	switch values, ok := w.parts[Protocol]; {
+	case !ok:
+	case known && nameOf(protocolNames, protocol)[0] >= 'a':
+		w.add("%s", nameOf(protocolNames, protocol))
+	default:
+		text := w.sp.shorter(Protocol, values, w.sp.tableText(protocolNames))
+		if strings.HasPrefix(text, "except ") || text[0] >= '0' && text[0] <= '9' {
+			text = "proto " + text
+		}
+		w.add("%s", text)
+	}
+	if values, ok := w.parts[SrcPort]; ok && known && isICMP(protocol) {
+		w.add("%s", w.sp.icmpText(values, typeNames(protocol)))
+		delete(w.parts, SrcPort)
+	}
+	w.field("dport", DstPort, w.sp.rangeText)
+	w.field("sport", SrcPort, w.sp.rangeText)
+}
+
+// icmpText writes type and code; types with the same codes stand together.
+func (sp *Space) icmpText(values ref, names []named) string {
+	first := sp.fields[SrcPort].first
+	var texts []string
+	for _, codes := range sp.graph.below(values, first+7) {
+		types := sp.graph.leading(values, first+7, codes)
+		var text string
+		if types != one {
+			text = "type " + shorterOf(types, types^1, func(f ref) ([]string, bool) { return sp.named(f, first, 8, names) })
+		}
+		if codes != one {
+			text += " code " + shorterOf(codes, codes^1, func(f ref) ([]string, bool) { return sp.named(f, first+8, 8, nil) })
+		}
+		texts = append(texts, strings.TrimPrefix(text, " "))
+	}
+	return strings.Join(texts, " or ")
+}
+
+// fragment has words for what nearly every rule on fragments asks.
+func (w *boxWriter) fragment() {
+	values, ok := w.parts[Fragment]
+	if !ok {
+		return
+	}
+	offset, more := uint64(0x1fff), uint64(0x2000)
+	if w.sp.family == V6 {
+		offset, more = 0xfff8, 0x0001
+	}
+	// Function of "all these bits are 0".
+	clear := func(mask uint64) ref { return w.sp.masked(Fragment, u128{}, u128{0, mask}) }
+	switch values {
+	case clear(offset | more):
+		w.add("unfragmented")
+	case clear(offset|more) ^ 1:
+		w.add("fragmented")
+	case clear(offset):
+		w.add("unfragmented or first fragment")
+	case clear(offset) ^ 1:
+		w.add("not first fragment")
+	default:
+		w.field("frag", Fragment, w.sp.maskText)
+	}
+}
+
+// further writes extra fields and unknowns.
+func (w *boxWriter) further(p part) {
+	v := w.sp.fields[p.field]
+	switch {
+	case p.field < numFixed:
+	case v.unknown && p.values&1 == 0:
+		w.add("if %s", v.name)
+	case v.unknown:
+		w.add("unless %s", v.name)
+	default:
+		w.field(v.name, p.field, w.sp.extraText)
+	}
+}
