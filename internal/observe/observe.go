@@ -1,0 +1,139 @@
+package observe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"sekimori/internal/host"
+	"sekimori/internal/observe/rootfs"
+)
+
+// ErrNotLinux is returned where a live host is asked for on another system.
+var ErrNotLinux = errors.New("a live host can be observed on Linux only\nhint: take a snapshot there and read it here: sekimori snapshot -o host.json")
+
+// Options say what to observe. The zero value is the machine this runs on.
+type Options struct {
+	// Root, where set, is the file system of another machine, image or backup:
+	// only files are read then, and what needs the live kernel is Unseen.
+	Root rootfs.Source
+	// Time is the moment that the snapshot bears; the present where zero.
+	Time time.Time
+}
+
+// Host observes a host. A part that cannot be read does not fail the whole: it
+// is named in Unseen. The live host is seen from the network namespace of the
+// calling thread, which must not change meanwhile.
+func Host(ctx context.Context, o Options) (*host.Snapshot, error) {
+	c := collector{
+		files: rootfs.FS{Source: o.Root},
+		snap:  &host.Snapshot{Schema: host.Schema, Time: o.Time, EUID: -1},
+	}
+	if c.snap.Time.IsZero() {
+		c.snap.Time = time.Now()
+	}
+	c.snap.Time = c.snap.Time.UTC().Truncate(time.Microsecond)
+	if o.Root != nil {
+		c.offline()
+	} else if err := c.live(ctx); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("observe the host: %w", err)
+	}
+	return c.snap, nil
+}
+
+// collector fills one snapshot.
+type collector struct {
+	files rootfs.FS
+	snap  *host.Snapshot
+}
+
+func (c *collector) unseen(u ...host.Unseen) { c.snap.Unseen = append(c.snap.Unseen, u...) }
+
+// live reads the machine this runs on.
+func (c *collector) live(ctx context.Context) error {
+	source, ok := os.DirFS("/").(rootfs.Source)
+	if !ok || !liveSupported {
+		return ErrNotLinux
+	}
+	c.files = rootfs.FS{Source: source}
+	c.snap.EUID = os.Geteuid()
+	// Going through all open files takes longest and needs nothing else.
+	found := make(chan owners, 1)
+	go func() { found <- findOwners(c.files) }()
+	c.liveKernel(ctx)
+	c.system()
+	c.processes(ctx, <-found)
+	return nil
+}
+
+// offline reads the files of another root.
+func (c *collector) offline() {
+	for _, section := range []string{host.SectionInterfaces, host.SectionRoutes, host.SectionNeighbours, host.SectionFilters} {
+		c.unseen(host.Unseen{Section: section, Reason: "only files were read, not a live kernel"})
+	}
+	if c.files.Exists("proc/net") {
+		sockets, notes := procSockets(c.files, "proc/net")
+		c.snap.Sockets = sockets
+		c.unseen(notes...)
+		if p, err := procPackets(c.files, "proc/net"); err == nil {
+			c.snap.PacketSockets = p
+		}
+	} else {
+		c.unseen(host.Unseen{Section: host.SectionSockets, Reason: "only files were read, not a live kernel"})
+	}
+	c.system()
+	c.processes(context.Background(), findOwners(c.files))
+}
+
+// system reads what stands in files of /proc/sys and /etc.
+func (c *collector) system() {
+	system, notes := readSystem(c.files)
+	c.snap.System = system
+	c.unseen(notes...)
+	c.snap.Sysctls, notes = readSysctls(c.files)
+	c.unseen(notes...)
+	c.snap.Conntrack = readConntrack(c.files)
+	interfaceForwarding(c.snap)
+}
+
+// processes describes the owners of the sockets that were found.
+func (c *collector) processes(ctx context.Context, o owners) {
+	pids := o.assign(c.snap)
+	c.unseen(o.unseen(c.files, c.snap)...)
+	users, err := readUsers(c.files)
+	if err != nil {
+		c.unseen(host.Unseen{Section: host.SectionProcesses, Reason: "user names: " + err.Error()})
+	}
+	netns, _ := c.files.Source.ReadLink("proc/thread-self/ns/net")
+	r := processReader{files: c.files, users: users, netns: netns, unseen: map[string]int{}}
+	var ids []containerID
+	for _, pid := range pids {
+		p, place, ok := r.read(pid)
+		if !ok {
+			continue
+		}
+		c.snap.Processes = append(c.snap.Processes, p)
+		if place.container != "" {
+			ids = append(ids, containerID{place.container, place.runtime})
+		}
+	}
+	for what, n := range r.unseen {
+		c.unseen(host.Unseen{Section: host.SectionProcesses, Reason: fmt.Sprintf("%s could not be read for %d processes", what, n)})
+	}
+	var notes []host.Unseen
+	c.snap.Containers, notes = readContainers(c.files, ids)
+	c.unseen(notes...)
+	c.packages(ctx)
+}
+
+// hostPath reports whether a process's binary is a file of the host: a process
+// in a container sees other files under the same names.
+func hostPath(p host.Process) bool {
+	return p.Container == "" && strings.HasPrefix(p.Exe, "/")
+}

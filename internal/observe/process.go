@@ -1,0 +1,238 @@
+package observe
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strconv"
+	"strings"
+
+	"sekimori/internal/host"
+	"sekimori/internal/observe/rootfs"
+)
+
+// Bounds of what is kept of one command line: it is there to recognise a
+// process by.
+const (
+	maxArgs    = 64
+	maxArgSize = 512
+)
+
+// owners is who holds sockets open: process ids by inode, rising.
+type owners struct {
+	byInode map[uint64][]int
+	// hidden counts the processes whose files may not be listed.
+	hidden int
+	err    error
+}
+
+// findOwners goes through the open files of all processes once. A process or
+// file that vanishes meanwhile is passed over.
+func findOwners(f rootfs.FS) owners {
+	o := owners{byInode: map[uint64][]int{}}
+	entries, err := f.Names("proc")
+	if err != nil {
+		o.err = err
+		return o
+	}
+	var pids []int
+	for _, e := range entries {
+		if pid, err := strconv.Atoi(e.Name()); err == nil && pid > 0 {
+			pids = append(pids, pid)
+		}
+	}
+	slices.Sort(pids)
+	for _, pid := range pids {
+		o.scan(f, pid)
+	}
+	return o
+}
+
+func (o *owners) scan(f rootfs.FS, pid int) {
+	dir := "proc/" + strconv.Itoa(pid) + "/fd"
+	open, err := f.Names(dir)
+	if err != nil {
+		if errors.Is(err, fs.ErrPermission) {
+			o.hidden++
+		}
+		return
+	}
+	for _, e := range open {
+		target, err := f.Source.ReadLink(dir + "/" + e.Name())
+		if err != nil {
+			continue
+		}
+		number, ok := strings.CutPrefix(target, "socket:[")
+		if !ok {
+			continue
+		}
+		inode, err := strconv.ParseUint(strings.TrimSuffix(number, "]"), 10, 64)
+		if err != nil {
+			continue
+		}
+		// One process may hold a socket more than once; pids come rising.
+		if pids := o.byInode[inode]; len(pids) == 0 || pids[len(pids)-1] != pid {
+			o.byInode[inode] = append(pids, pid)
+		}
+	}
+}
+
+// assign gives each socket its owners and lists the processes that own any.
+func (o *owners) assign(s *host.Snapshot) []int {
+	wanted := map[int]bool{}
+	own := func(inode uint64) []int {
+		if inode == 0 {
+			return nil
+		}
+		pids := o.byInode[inode]
+		for _, p := range pids {
+			wanted[p] = true
+		}
+		return pids
+	}
+	for i := range s.Sockets {
+		s.Sockets[i].Owners = own(s.Sockets[i].Inode)
+	}
+	for i := range s.PacketSockets {
+		s.PacketSockets[i].Owners = own(s.PacketSockets[i].Inode)
+	}
+	pids := make([]int, 0, len(wanted))
+	for p := range wanted {
+		pids = append(pids, p)
+	}
+	slices.Sort(pids)
+	return pids
+}
+
+// unseen explains sockets whose owner was not found.
+func (o *owners) unseen(f rootfs.FS, s *host.Snapshot) []host.Unseen {
+	if o.err != nil {
+		return []host.Unseen{{Section: host.SectionProcesses, Reason: "list processes: " + o.err.Error()}}
+	}
+	orphans := 0
+	for _, k := range s.Sockets {
+		if k.Inode != 0 && len(k.Owners) == 0 {
+			orphans++
+		}
+	}
+	for _, k := range s.PacketSockets {
+		if k.Inode != 0 && len(k.Owners) == 0 {
+			orphans++
+		}
+	}
+	switch {
+	case o.hidden > 0:
+		return []host.Unseen{{
+			Section: host.SectionProcesses,
+			Reason:  fmt.Sprintf("the open files of %d processes may not be listed, %d sockets have no known owner (needs root)", o.hidden, orphans),
+		}}
+	case orphans > 0 && otherPIDNamespace(f):
+		return []host.Unseen{{
+			Section: host.SectionProcesses,
+			Reason:  fmt.Sprintf("%d sockets have no owner in this PID namespace; they may belong to processes outside", orphans),
+		}}
+	}
+	return nil
+}
+
+// otherPIDNamespace reports whether processes may be hidden because this is not
+// the first PID namespace (PROC_PID_INIT_INO), or that cannot be told.
+func otherPIDNamespace(f rootfs.FS) bool {
+	ns, err := f.Source.ReadLink("proc/self/ns/pid")
+	return err != nil || ns != "pid:[4026531836]"
+}
+
+// processReader reads what is known about single processes.
+type processReader struct {
+	files  rootfs.FS
+	users  map[uint32]string
+	netns  string // of the observed host, as /proc/PID/ns/net reads
+	unseen map[string]int
+}
+
+// read gives what /proc tells about one process, false where it is gone.
+func (r *processReader) read(pid int) (host.Process, placement, bool) {
+	dir := "proc/" + strconv.Itoa(pid)
+	p := host.Process{PID: pid}
+	status, err := r.files.Proc(dir + "/status")
+	if err != nil {
+		return p, placement{}, false
+	}
+	p.Name, p.UID = statusFields(string(status))
+	p.User = r.users[p.UID]
+	exe, err := r.files.Source.ReadLink(dir + "/exe")
+	if err != nil {
+		r.unseen["its binary"]++
+	}
+	p.Exe, p.Deleted = strings.CutSuffix(exe, " (deleted)")
+	if line, err := r.files.Proc(dir + "/cmdline"); err == nil {
+		p.Argv = commandLine(line)
+	}
+	var place placement
+	if cgroup, err := r.files.Proc(dir + "/cgroup"); err == nil {
+		place = parseCgroup(string(cgroup))
+	}
+	p.Unit, p.UserUnit, p.Container = place.unit, place.user, place.container
+	if ns, err := r.files.Source.ReadLink(dir + "/ns/net"); err == nil && r.netns != "" {
+		p.OtherNetNS = ns != r.netns
+	}
+	return p, place, true
+}
+
+// statusFields reads the name and effective uid of /proc/PID/status.
+func statusFields(text string) (name string, uid uint32) {
+	for line := range strings.Lines(text) {
+		key, value, _ := strings.Cut(line, ":")
+		switch key {
+		case "Name":
+			name = strings.TrimSpace(value)
+		case "Uid": // real, effective, saved, file system
+			if f := strings.Fields(value); len(f) > 1 {
+				n, _ := strconv.ParseUint(f[1], 10, 32)
+				return name, uint32(n)
+			}
+		}
+	}
+	return name, uid
+}
+
+// commandLine splits /proc/PID/cmdline, hides secrets, and then cuts to size: a
+// secret that is cut in two would no longer be recognised.
+func commandLine(data []byte) []string {
+	text := strings.TrimRight(string(data[:min(len(data), 256<<10)]), "\x00")
+	if text == "" {
+		return nil
+	}
+	argv := host.MaskArgs(strings.Split(text, "\x00"))
+	if len(argv) > maxArgs {
+		argv = append(argv[:maxArgs], "…")
+	}
+	for i, a := range argv {
+		if len(a) > maxArgSize {
+			a = a[:maxArgSize] + "…"
+		}
+		argv[i] = strings.ToValidUTF8(a, "\uFFFD")
+	}
+	return argv
+}
+
+// readUsers maps user ids to names by passwd(5); the first of several names wins.
+func readUsers(f rootfs.FS) (map[uint32]string, error) {
+	data, err := f.Read("etc/passwd", 64<<20)
+	if err != nil {
+		return nil, err
+	}
+	users := map[uint32]string{}
+	for line := range strings.Lines(string(data)) {
+		fields := strings.SplitN(line, ":", 4)
+		if len(fields) < 4 {
+			continue
+		}
+		uid, err := strconv.ParseUint(fields[2], 10, 32)
+		if _, have := users[uint32(uid)]; err == nil && !have {
+			users[uint32(uid)] = fields[0]
+		}
+	}
+	return users, nil
+}
