@@ -1,0 +1,628 @@
+package pyre
+
+import (
+	"bytes"
+	"unicode"
+	"unicode/utf8"
+)
+
+// A Result is the outcome of a search.
+type Result uint8
+
+// The outcomes. Exhausted means that the budget ran out before it was known
+// whether there is a match.
+const (
+	NoMatch Result = iota
+	Matched
+	Exhausted
+)
+
+// A Machine holds what a search needs besides the program: the positions of
+// groups, choices left, failures remembered. It is reused from search to
+// search, allocates only to grow, and must not be used by two goroutines at
+// the same time.
+type Machine struct {
+	re    *Regexp
+	text  []byte
+	caps  []int32
+	loops []int32
+	stack []frame
+
+	left int // what is left of the budget
+	over bool
+	// memo has one bit for each state in which the search has failed already;
+	// it is nil in the first, optimistic attempt.
+	memo    []uint64
+	memory  []uint64
+	nflags  int
+	inInner int
+}
+
+// A frame is a choice left, or a value to put back on the way to one.
+type frame struct {
+	kind frameKind
+	a    int32 // instruction, slot or register
+	b    int32 // position or old value
+	c    int32 // opRep: the least end (greedy), or how many are taken (lazy)
+}
+
+type frameKind int32
+
+const (
+	fBranch frameKind = iota
+	fGreedy
+	fLazy
+	fCapture
+	fLoop
+	fEnter // the body of the lazy loop at a, from b
+)
+
+// NewMachine returns a Machine.
+func NewMachine() *Machine { return &Machine{stack: make([]frame, 0, 64)} }
+
+// optimistic is what the first attempt of a search may cost, besides a share
+// for the length of the text; most patterns need a tenth of it.
+const optimistic = 3000
+
+// Search looks for the leftmost match of re in text, spending at most *budget,
+// from which it takes what it used. A unit is about one instruction, or eight
+// characters of a run: a few nanoseconds.
+func (m *Machine) Search(re *Regexp, text []byte, budget *int) Result {
+	m.re, m.text, m.memo, m.over = re, text, nil, false
+	if n := 2 * re.groups; cap(m.caps) < n {
+		m.caps = make([]int32, n)
+	} else {
+		m.caps = m.caps[:n]
+	}
+	if cap(m.loops) < re.loops {
+		m.loops = make([]int32, re.loops)
+	}
+	m.loops = m.loops[:re.loops]
+
+	quick := min(*budget, optimistic+4*len(text))
+	if !re.memoable() {
+		quick = *budget
+	}
+	m.left = quick
+	r := m.scan()
+	*budget -= quick - max(m.left, 0)
+	if r == Exhausted && *budget > 0 && re.memoable() {
+		m.remember()
+		m.left, m.over = *budget, false
+		r = m.scan()
+		*budget = max(m.left, 0)
+		m.memo = nil
+	}
+	return r
+}
+
+// Span returns where group g of the last match begins and ends; -1, -1 if it
+// took no part.
+func (m *Machine) Span(g int) (from, to int) {
+	a, b := m.caps[2*g], m.caps[2*g+1]
+	if a < 0 || b < a {
+		return -1, -1
+	}
+	return int(a), int(b)
+}
+
+// remember sets up the memory of failures.
+func (m *Machine) remember() {
+	m.nflags = 1 << (len(m.re.conds) + m.re.loops)
+	bits := m.re.memos * m.nflags * (len(m.text) + 1)
+	if words := bits/64 + 1; cap(m.memory) < words {
+		m.memory = make([]uint64, words)
+	} else {
+		m.memory = m.memory[:words]
+		clear(m.memory)
+	}
+	m.memo = m.memory
+}
+
+// failed reports whether the state was seen before, and notes it.
+func (m *Machine) failed(slot, pos int32) bool {
+	flags := 0
+	for i, g := range m.re.conds {
+		if m.caps[2*g] >= 0 && m.caps[2*g+1] >= m.caps[2*g] {
+			flags |= 1 << i
+		}
+	}
+	for i, p := range m.loops {
+		if p == pos {
+			flags |= 1 << (len(m.re.conds) + i)
+		}
+	}
+	bit := (int(slot)*m.nflags+flags)*(len(m.text)+1) + int(pos)
+	w, b := bit>>6, uint64(1)<<(bit&63)
+	if m.memo[w]&b != 0 {
+		return true
+	}
+	m.memo[w] |= b
+	return false
+}
+
+// scan tries one start after the other.
+func (m *Machine) scan() Result {
+	re, text := m.re, m.text
+	for at := 0; ; at++ {
+		if !re.anchored {
+			at = m.candidate(at)
+			if at < 0 {
+				return NoMatch
+			}
+		} else if re.prefix != nil && !bytes.HasPrefix(text, re.prefix) {
+			return NoMatch
+		}
+		for i := range m.caps {
+			m.caps[i] = -1
+		}
+		for i := range m.loops {
+			m.loops[i] = -1
+		}
+		m.stack = m.stack[:0]
+		end, ok := m.run(re.start, int32(at))
+		switch {
+		case m.over:
+			return Exhausted
+		case ok:
+			m.caps[0], m.caps[1] = int32(at), end
+			return Matched
+		case re.anchored || at >= len(text):
+			return NoMatch
+		}
+	}
+}
+
+// candidate returns the first position from at where a match could begin.
+func (m *Machine) candidate(at int) int {
+	text := m.text
+	switch {
+	case at > len(text):
+		return -1
+	case m.re.prefix != nil:
+		i := bytes.Index(text[at:], m.re.prefix)
+		if i < 0 {
+			return -1
+		}
+		return at + i
+	case m.re.lines:
+		if at == 0 {
+			return 0
+		}
+		i := bytes.IndexByte(text[at-1:], '\n')
+		if i < 0 {
+			return -1
+		}
+		return at + i
+	}
+	first := &m.re.first
+	for at < len(text) && (!inSet(first, text[at]) || !utf8.RuneStart(text[at]) && m.inside(at)) {
+		at++
+	}
+	m.left--
+	return at
+}
+
+// inside reports whether at is within the encoding of one character.
+func (m *Machine) inside(at int) bool {
+	for back := 1; back < utf8.UTFMax && back <= at; back++ {
+		if utf8.RuneStart(m.text[at-back]) {
+			_, n := utf8.DecodeRune(m.text[at-back:])
+			return n > back
+		}
+	}
+	return false
+}
+
+// run executes from pc at pos until opMatch or until no choice is left above
+// the present height of the stack.
+func (m *Machine) run(pc, pos int32) (end int32, ok bool) {
+	prog, text := m.re.prog, m.text
+	base := len(m.stack)
+	for {
+		if m.left--; m.left < 0 {
+			m.over = true
+			return 0, false
+		}
+		in := &prog[pc]
+		good := false
+		switch in.op {
+		case opMatch:
+			return pos, true
+		case opChar:
+			if int(pos) < len(text) && text[pos] == in.b {
+				pos++
+				good = true
+			}
+		case opStr:
+			if n := len(in.str); len(text)-int(pos) >= n && string(text[pos:int(pos)+n]) == in.str {
+				pos += int32(n)
+				good = true
+			}
+		case opSet:
+			if n := m.one(in.set, pos); n > 0 {
+				pos += n
+				good = true
+			}
+		case opRep:
+			if m.memo != nil && m.inInner == 0 && m.failed(in.memo, pos) {
+				break
+			}
+			pos, good = m.repeat(pc, in, pos)
+		case opSplit:
+			if m.memo != nil && m.inInner == 0 && m.failed(in.memo, pos) {
+				break
+			}
+			if int(pos) < len(text) {
+				c := text[pos]
+				if !inSet(&in.nextFirst, c) {
+					if inSet(&in.altFirst, c) {
+						pc = in.alt
+						continue
+					}
+					break
+				}
+				if inSet(&in.altFirst, c) {
+					m.stack = append(m.stack, frame{fBranch, in.alt, pos, 0})
+				}
+			} else {
+				m.stack = append(m.stack, frame{fBranch, in.alt, pos, 0})
+			}
+			good = true
+		case opSave:
+			if len(m.stack) > 0 {
+				m.stack = append(m.stack, frame{fCapture, in.arg, m.caps[in.arg], 0})
+			}
+			m.caps[in.arg] = pos
+			good = true
+		case opAssert:
+			good = m.assert(assertKind(in.arg), pos)
+		case opPrev:
+			good = m.prev(in.set, pos) != in.negate
+		case opLoop:
+			var to int32
+			if to, good = m.loop(pc, in, pos); good {
+				pc = to
+				continue
+			}
+		case opEnter:
+			if len(m.stack) > 0 {
+				m.stack = append(m.stack, frame{fLoop, in.arg, m.loops[in.arg], 0})
+			}
+			m.loops[in.arg] = -1
+			good = true
+		case opCond:
+			good = true
+			if s := m.caps[2*in.arg]; s < 0 || m.caps[2*in.arg+1] < s {
+				pc = in.alt
+				continue
+			}
+		case opLook:
+			good = m.look(in, pos)
+		case opAtomic:
+			pos, good = m.atomic(in, pos)
+		case opBackref:
+			pos, good = m.backref(in, pos)
+		}
+		if m.over {
+			return 0, false
+		}
+		if good {
+			pc = in.next
+			continue
+		}
+		if pc, pos = m.back(base); pc < 0 {
+			return 0, false
+		}
+	}
+}
+
+// back takes the last choice left above base; pc is -1 if there is none.
+func (m *Machine) back(base int) (pc, pos int32) {
+	for len(m.stack) > base {
+		f := &m.stack[len(m.stack)-1]
+		switch f.kind {
+		case fCapture:
+			m.caps[f.a] = f.b
+		case fLoop:
+			m.loops[f.a] = f.b
+		case fBranch:
+			pc, pos = f.a, f.b
+			m.stack = m.stack[:len(m.stack)-1]
+			return pc, pos
+		case fEnter:
+			in := &m.re.prog[f.a]
+			pos = f.b
+			*f = frame{fLoop, in.arg, m.loops[in.arg], 0}
+			m.loops[in.arg] = pos
+			return in.next, pos
+		case fGreedy:
+			if pc, pos = m.shorter(f); pc >= 0 {
+				return pc, pos
+			}
+		case fLazy:
+			if pc, pos = m.longer(f); pc >= 0 {
+				return pc, pos
+			}
+		}
+		if m.over {
+			break
+		}
+		m.stack = m.stack[:len(m.stack)-1]
+	}
+	return -1, 0
+}
+
+// one returns the length of the character at pos if it is in set, else 0.
+func (m *Machine) one(set *charSet, pos int32) int32 {
+	if int(pos) >= len(m.text) {
+		return 0
+	}
+	c := m.text[pos]
+	if c < utf8.RuneSelf {
+		if set.ascii[c>>6]&(1<<(c&63)) != 0 {
+			return 1
+		}
+		return 0
+	}
+	r, n := utf8.DecodeRune(m.text[pos:])
+	if set.beyond(r) {
+		return int32(n)
+	}
+	return 0
+}
+
+// run of characters of set from pos, at most limit of them: where it ends, and
+// how many there are.
+func (m *Machine) span(set *charSet, pos, limit int32) (end, count int32) {
+	text := m.text
+	for count < limit && int(pos) < len(text) {
+		c := text[pos]
+		if c < utf8.RuneSelf {
+			if set.ascii[c>>6]&(1<<(c&63)) == 0 {
+				break
+			}
+			pos++
+			count++
+			continue
+		}
+		n := m.one(set, pos)
+		if n == 0 {
+			break
+		}
+		pos += n
+		count++
+	}
+	return pos, count
+}
+
+func (m *Machine) repeat(pc int32, in *inst, pos int32) (int32, bool) {
+	least := pos
+	if in.min > 0 {
+		var n int32
+		if least, n = m.span(in.set, pos, in.min); n < in.min {
+			return 0, false
+		}
+	}
+	if in.lazy {
+		m.stack = append(m.stack, frame{fLazy, pc, least, in.min})
+		f := &m.stack[len(m.stack)-1]
+		if m.goes(in, least) {
+			return least, true
+		}
+		if pc, pos = m.longer(f); pc >= 0 {
+			return pos, true
+		}
+		m.stack = m.stack[:len(m.stack)-1]
+		return 0, false
+	}
+	end, n := m.span(in.set, least, in.max-in.min)
+	m.left -= int(n >> 3)
+	if end > least {
+		m.stack = append(m.stack, frame{fGreedy, pc, end, least})
+		if m.goes(in, end) {
+			return end, true
+		}
+		if pc, pos = m.shorter(&m.stack[len(m.stack)-1]); pc >= 0 {
+			return pos, true
+		}
+		m.stack = m.stack[:len(m.stack)-1]
+		return 0, false
+	}
+	return end, m.goes(in, end)
+}
+
+// goes reports whether what follows a repeat can go on at pos.
+func (m *Machine) goes(in *inst, pos int32) bool {
+	return int(pos) >= len(m.text) || inSet(&in.nextFirst, m.text[pos])
+}
+
+// shorter gives up characters at the end of a greedy run until what follows
+// could go on. The frame is removed by the caller when pc is -1.
+func (m *Machine) shorter(f *frame) (pc, pos int32) {
+	in := &m.re.prog[f.a]
+	at := f.b
+	for at > f.c {
+		if m.text[at-1] < utf8.RuneSelf {
+			at--
+		} else {
+			_, n := utf8.DecodeLastRune(m.text[f.c:at])
+			at -= int32(n)
+		}
+		if !inSet(&in.nextFirst, m.text[at]) {
+			continue
+		}
+		m.left -= int(f.b-at) >> 3
+		if m.memo != nil && m.inInner == 0 && m.failed(in.memo+1, at) {
+			f.b = at
+			continue
+		}
+		f.b = at
+		if at == f.c {
+			m.stack = m.stack[:len(m.stack)-1]
+		}
+		return in.next, at
+	}
+	m.left -= int(f.b-f.c) >> 3
+	return -1, 0
+}
+
+// longer takes characters at the end of a lazy run until what follows could go on.
+func (m *Machine) longer(f *frame) (pc, pos int32) {
+	in := &m.re.prog[f.a]
+	at, count := f.b, f.c
+	for count < in.max {
+		n := m.one(in.set, at)
+		if n == 0 {
+			break
+		}
+		at += n
+		count++
+		if !m.goes(in, at) || m.memo != nil && m.inInner == 0 && m.failed(in.memo+1, at) {
+			continue
+		}
+		m.left -= int(count-f.c) >> 3
+		f.b, f.c = at, count
+		return in.next, at
+	}
+	m.left -= int(count-f.c) >> 3
+	return -1, 0
+}
+
+// loop decides at the head of a loop whose body may match nothing.
+func (m *Machine) loop(at int32, in *inst, pos int32) (pc int32, ok bool) {
+	if m.memo != nil && m.inInner == 0 && m.failed(in.memo, pos) {
+		return 0, false
+	}
+	if m.loops[in.arg] == pos {
+		return in.alt, true
+	}
+	if in.lazy {
+		m.stack = append(m.stack, frame{fEnter, at, pos, 0})
+		return in.alt, true
+	}
+	m.stack = append(m.stack, frame{fBranch, in.alt, pos, 0}, frame{fLoop, in.arg, m.loops[in.arg], 0})
+	m.loops[in.arg] = pos
+	return in.next, true
+}
+
+func (m *Machine) prev(set *charSet, pos int32) bool {
+	if pos == 0 {
+		return false
+	}
+	r, _ := utf8.DecodeLastRune(m.text[:pos])
+	return set.has(r)
+}
+
+func (m *Machine) assert(a assertKind, pos int32) bool {
+	text, n := m.text, int32(len(m.text))
+	switch a {
+	case aBegin:
+		return pos == 0
+	case aBeginLine:
+		return pos == 0 || text[pos-1] == '\n'
+	case aEnd:
+		return pos == n
+	case aEndFinal:
+		return pos == n || pos == n-1 && text[pos] == '\n'
+	case aEndLine:
+		return pos == n || text[pos] == '\n'
+	case aWord:
+		return m.boundary(pos)
+	}
+	return !m.boundary(pos) && n > 0
+}
+
+func (m *Machine) boundary(pos int32) bool {
+	before, after := false, false
+	if pos > 0 {
+		r, _ := utf8.DecodeLastRune(m.text[:pos])
+		before = isWord(r)
+	}
+	if int(pos) < len(m.text) {
+		r, _ := utf8.DecodeRune(m.text[pos:])
+		after = isWord(r)
+	}
+	return before != after
+}
+
+// look decides a lookahead or lookbehind.
+func (m *Machine) look(in *inst, pos int32) bool {
+	if in.behind {
+		for range in.arg {
+			if pos == 0 {
+				return in.negate
+			}
+			_, n := utf8.DecodeLastRune(m.text[:pos])
+			pos -= int32(n)
+		}
+	}
+	_, ok := m.inner(in.alt, pos, in.negate)
+	return ok != in.negate
+}
+
+func (m *Machine) atomic(in *inst, pos int32) (int32, bool) {
+	return m.inner(in.alt, pos, false)
+}
+
+// inner runs a body by itself. If it matches, its choices are dropped; what it
+// captured is kept, with the notes to undo it, unless undo is set.
+func (m *Machine) inner(pc, pos int32, undo bool) (int32, bool) {
+	base := len(m.stack)
+	m.stack = append(m.stack, frame{fBranch, 0, 0, 0}) // so that opSave leaves notes
+	m.inInner++
+	end, ok := m.run(pc, pos)
+	m.inInner--
+	if !ok || undo {
+		for i := len(m.stack) - 1; i > base; i-- {
+			m.putBack(&m.stack[i])
+		}
+		m.stack = m.stack[:base]
+		return end, ok
+	}
+	keep := base
+	for _, f := range m.stack[base:] {
+		if f.kind == fCapture || f.kind == fLoop {
+			m.stack[keep] = f
+			keep++
+		}
+	}
+	m.stack = m.stack[:keep]
+	return end, true
+}
+
+func (m *Machine) putBack(f *frame) {
+	switch f.kind {
+	case fCapture:
+		m.caps[f.a] = f.b
+	case fLoop:
+		m.loops[f.a] = f.b
+	}
+}
+
+func (m *Machine) backref(in *inst, pos int32) (int32, bool) {
+	from, to := m.caps[2*in.arg], m.caps[2*in.arg+1]
+	if from < 0 || to < from {
+		return 0, false
+	}
+	want, have := m.text[from:to], m.text[pos:]
+	m.left -= len(want) >> 3
+	if !in.fold {
+		if !bytes.HasPrefix(have, want) {
+			return 0, false
+		}
+		return pos + to - from, true
+	}
+	for len(want) > 0 {
+		a, n := utf8.DecodeRune(want)
+		if len(have) == 0 {
+			return 0, false
+		}
+		b, k := utf8.DecodeRune(have)
+		if a != b && unicode.ToLower(a) != unicode.ToLower(b) {
+			return 0, false
+		}
+		want, have, pos = want[n:], have[k:], pos+int32(k)
+	}
+	return pos, true
+}
