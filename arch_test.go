@@ -47,11 +47,15 @@ var layers = []layer{
 		may: []string{"internal/firewall", "internal/firewall/xt"},
 	},
 	{pattern: "internal/host", may: []string{"internal/firewall", "internal/firewall/kernel"}, pure: true},
+	{
+		pattern: "internal/exposure", pure: true,
+		may: []string{"internal/firewall", "internal/host"},
+	},
 	{pattern: "internal/guard", may: []string{"internal/host"}, pure: true},
 	{pattern: "internal/guard/filter", pure: true, ext: []string{"github.com/dlclark/regexp2"}},
 	{
 		pattern: "internal/report", pure: true,
-		may: []string{"packet", "internal/firewall", "internal/host"},
+		may: []string{"packet", "internal/firewall", "internal/host", "internal/exposure"},
 	},
 	{
 		pattern: "internal/observe",
@@ -62,7 +66,8 @@ var layers = []layer{
 	{
 		pattern: "cmd/sekimori",
 		may: []string{
-			"packet", "internal/firewall", "internal/firewall/*", "internal/host", "internal/report", "internal/observe",
+			"packet", "internal/run", "internal/firewall", "internal/firewall/*", "internal/host", "internal/exposure",
+			"internal/report", "internal/observe",
 		},
 		ext: []string{"github.com/spf13/", "golang.org/x/sys/unix"},
 	},

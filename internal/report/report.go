@@ -83,6 +83,9 @@ type Group struct {
 	Depends []string     `json:"depends,omitempty"`
 	Except  list[string] `json:"except"`
 	Because Rule         `json:"because"`
+	// Group is the multicast or broadcast address that packets must be sent to,
+	// where nothing else passes.
+	Group string `json:"group,omitempty"`
 }
 
 // Reach is who may reach something.
@@ -101,6 +104,8 @@ type Socket struct {
 	Proto   string `json:"proto"`
 	Address string `json:"address"`
 	Port    uint16 `json:"port"`
+	// LastPort is the end of a range of forwarded ports, 0 for a single one.
+	LastPort uint16 `json:"last_port,omitempty"`
 	// PID is 0, and the names are empty, where the owner is not known.
 	PID       int    `json:"pid"`
 	Process   string `json:"process"`
@@ -117,7 +122,12 @@ type Socket struct {
 }
 
 // Name is the port as people say it: 22/tcp.
-func (s Socket) Name() string { return strconv.Itoa(int(s.Port)) + "/" + s.Proto }
+func (k Socket) Name() string {
+	if k.LastPort != 0 {
+		return fmt.Sprintf("%d-%d/%s", k.Port, k.LastPort, k.Proto)
+	}
+	return fmt.Sprintf("%d/%s", k.Port, k.Proto)
+}
 
 // Unseen is something that could not be read.
 type Unseen struct {
@@ -161,16 +171,22 @@ type Trace struct {
 	// Verdict is accept, drop, reject or undecided.
 	Verdict string `json:"verdict"`
 	// Packet is the packet as understood, Reason why it ended as it did.
-	Packet string     `json:"packet,omitempty"`
-	Reason string     `json:"reason,omitempty"`
-	Steps  list[Step] `json:"steps"`
-	Unseen []Unseen   `json:"unseen,omitempty"`
+	Packet string `json:"packet,omitempty"`
+	Reason string `json:"reason,omitempty"`
+	// Depends are the things that an undecided verdict hangs on.
+	Depends []string   `json:"depends,omitempty"`
+	Steps   list[Step] `json:"steps"`
+	Unseen  []Unseen   `json:"unseen,omitempty"`
 }
 
 // Change is a box of packets whose verdict is another one in the new ruleset.
 type Change struct {
 	From string `json:"from"`
 	To   string `json:"to"`
+	// Way is "to this host", "through this host" or "from this host"; Family is
+	// IPv4 or IPv6.
+	Way    string `json:"way"`
+	Family string `json:"family"`
 	// Packets is the box, Example one packet of it; `sekimori trace` reads it.
 	Packets string `json:"packets"`
 	Example string `json:"example"`

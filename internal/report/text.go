@@ -173,7 +173,7 @@ func (d Diff) Text(w io.Writer, s Style) error {
 	}
 	head := ""
 	for _, c := range d.Changes {
-		if h := c.From + " -> " + c.To; h != head {
+		if h := strings.TrimSpace(fmt.Sprintf("%s -> %s  %s packets %s", c.From, c.To, c.Family, c.Way)); h != head {
 			if head != "" {
 				b.WriteString("\n")
 			}

@@ -1,0 +1,290 @@
+// Package exposure answers who may reach the sockets of a host, and the ports
+// that it forwards, over a snapshot: package firewall says what the rules mean,
+// package host what listens, this package puts the two together. It is pure.
+//
+// A socket that takes packets of both families is asked about in both, and gets
+// one answer. Sockets that only take packets of one peer (connected UDP) are not
+// listening and are left out, as are raw sockets that can only send.
+package exposure
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"sekimori/internal/firewall"
+	"sekimori/internal/host"
+)
+
+// Socket is a listening socket and who may reach it.
+type Socket struct {
+	host.Socket
+	// Owner is the first of the processes that hold it, nil where unknown.
+	Owner *host.Process
+	// Device is the name of the interface that it is bound to, "" for any.
+	Device string
+	Reach  Reach
+}
+
+// Forward is a port of this host that translation sends elsewhere.
+type Forward struct {
+	firewall.Published
+	// Family is 4 or 6.
+	Family int
+	// Container is the name, or else the id, of the container it leads to.
+	Container string
+	// Reach hides Published's, with which it agrees.
+	Reach Reach
+}
+
+// Reach is who may reach something, in both families together.
+type Reach struct {
+	// Verdict is the most alarming of the families'. Where one family is open to
+	// anyone and the other undecided it is ReachAnyone, and Undecided is not empty.
+	Verdict firewall.ReachVerdict
+	From    []firewall.Sources
+	// Blocked is what refuses the rest, of the first family that was asked.
+	Blocked   *firewall.Because
+	Undecided []string
+	// Note says why nobody can, where no rule is to thank for it.
+	Note string
+}
+
+// Host is a host whose rules have been evaluated, ready to be asked.
+type Host struct {
+	snapshot *host.Snapshot
+	rules    *firewall.Ruleset
+	families []family
+	devices  map[int]string
+	owners   map[int]*host.Process
+}
+
+// family is the evaluation of one family; err is not nil where it could not be
+// finished (firewall.Undecided).
+type family struct {
+	number int
+	x      *firewall.Exposure
+	err    error
+}
+
+// Evaluate works out what the rules mean for packets from outside, in both
+// families. A family that exceeds the node budget (maxNodes, 0 for the default)
+// is answered with "undecided".
+func Evaluate(s *host.Snapshot, rules *firewall.Ruleset, maxNodes int) *Host {
+	h := &Host{snapshot: s, rules: rules, devices: map[int]string{}, owners: map[int]*host.Process{}}
+	for _, i := range s.Interfaces {
+		h.devices[i.Index] = i.Name
+	}
+	for i := range s.Processes {
+		h.owners[s.Processes[i].PID] = &s.Processes[i]
+	}
+	facts := s.Facts()
+	h.families = []family{{number: 4}, {number: 6}}
+	done := make(chan bool)
+	for i, f := range []firewall.Family{firewall.IPv4, firewall.IPv6} {
+		go func() {
+			e := firewall.NewEngine(f, facts, maxNodes, rules)
+			h.families[i].x, h.families[i].err = e.NewExposure(rules)
+			done <- true
+		}()
+	}
+	for range h.families {
+		<-done
+	}
+	return h
+}
+
+// Interfaces are the names of the interfaces that packets come in by.
+func (h *Host) Interfaces() []string {
+	var names []string
+	for _, i := range h.snapshot.Interfaces {
+		if !i.Loopback && i.Master == 0 {
+			names = append(names, i.Name)
+		}
+	}
+	return names
+}
+
+// Sockets returns all listening sockets, in the snapshot's order.
+func (h *Host) Sockets() []Socket {
+	var out []Socket
+	for _, s := range h.snapshot.Sockets {
+		if s.Connected() || s.Proto == "raw" && s.Local.Port() == ipprotoRaw {
+			continue
+		}
+		out = append(out, h.socket(s))
+	}
+	return out
+}
+
+// ipprotoRaw is IPPROTO_RAW: a raw socket that receives nothing (raw(7)).
+const ipprotoRaw = 255
+
+func (h *Host) socket(s host.Socket) Socket {
+	k := Socket{Socket: s, Device: h.devices[s.Interface]}
+	if len(s.Owners) > 0 {
+		k.Owner = h.owners[s.Owners[0]]
+	}
+	addr := s.Local.Addr().WithZone("").Unmap()
+	if addr.IsLoopback() {
+		k.Reach.Note = "bound to a loopback address"
+		return k
+	}
+	number, ok := protocolNumber(s.Proto)
+	if !ok {
+		k.Reach = Reach{Verdict: firewall.ReachUndecided, Undecided: []string{"protocol " + s.Proto + " is not known here"}}
+		return k
+	}
+	p := firewall.Port{Protocol: number, Number: s.Local.Port(), Addr: addr, Interface: k.Device}
+	if s.Proto == "raw" {
+		p.Protocol, p.Number = uint8(s.Local.Port()), 0
+	}
+	if s.Interface != 0 && k.Device == "" {
+		k.Reach = Reach{Verdict: firewall.ReachUndecided, Undecided: []string{fmt.Sprintf("interface number %d is not known", s.Interface)}}
+		return k
+	}
+	k.Reach = h.ask(s.Takes4, s.Takes6, func(x *firewall.Exposure) (firewall.Reach, error) { return x.Socket(p) })
+	return k
+}
+
+// ask puts a question to the families named and merges the answers.
+func (h *Host) ask(v4, v6 bool, question func(*firewall.Exposure) (firewall.Reach, error)) Reach {
+	var r Reach
+	for _, f := range h.families {
+		if f.number == 4 && !v4 || f.number == 6 && !v6 {
+			continue
+		}
+		err := f.err
+		var part firewall.Reach
+		if err == nil {
+			part, err = question(f.x)
+		}
+		if err != nil {
+			part = firewall.Reach{Verdict: firewall.ReachUndecided, Undecided: []string{fmt.Sprintf("IPv%d: %v", f.number, err)}}
+		}
+		r.add(part)
+	}
+	return r
+}
+
+// severity orders verdicts; open to anyone outranks undecided, which outranks
+// what is known to be limited.
+func severity(v firewall.ReachVerdict) int {
+	return slices.Index([]firewall.ReachVerdict{
+		firewall.ReachNone, firewall.ReachSome, firewall.ReachUndecided, firewall.ReachAnyone,
+	}, v)
+}
+
+func (r *Reach) add(part firewall.Reach) {
+	if severity(part.Verdict) > severity(r.Verdict) {
+		r.Verdict = part.Verdict
+	}
+	r.From = append(r.From, part.From...)
+	if r.Blocked == nil {
+		r.Blocked = part.Blocked
+	}
+	for _, u := range part.Undecided {
+		if !slices.Contains(r.Undecided, u) {
+			r.Undecided = append(r.Undecided, u)
+		}
+	}
+}
+
+// merge adds what others may do to what r says.
+func (r *Reach) merge(o Reach) {
+	r.add(firewall.Reach{Verdict: o.Verdict, From: o.From, Blocked: o.Blocked, Undecided: o.Undecided})
+	r.Note = cmp.Or(r.Note, o.Note)
+}
+
+// Forwards returns the ports that translation sends on to other hosts or
+// containers.
+func (h *Host) Forwards() ([]Forward, error) {
+	var out []Forward
+	for _, f := range h.families {
+		if f.err != nil {
+			return nil, fmt.Errorf("forwarded ports, IPv%d: %w", f.number, f.err)
+		}
+		published, err := f.x.Published(h.rules)
+		if err != nil {
+			return nil, fmt.Errorf("forwarded ports, IPv%d: %w", f.number, err)
+		}
+		for _, p := range published {
+			w := Forward{Published: p, Family: f.number, Container: h.containerAt(p.To)}
+			w.Reach.add(p.Reach)
+			out = append(out, w)
+		}
+	}
+	return out, nil
+}
+
+func (h *Host) containerAt(a netip.Addr) string {
+	for _, c := range h.snapshot.Containers {
+		if slices.Contains(c.Addresses, a) {
+			return cmp.Or(c.Name, c.ID[:min(12, len(c.ID))])
+		}
+	}
+	return ""
+}
+
+// Port says who may reach one port: the sockets that listen there, and what
+// translation makes of it. Where there is neither, it is who could reach one
+// that listened on every address.
+func (h *Host) Port(proto string, number uint16) (sockets []Socket, forwards []Forward, r Reach, err error) {
+	n, ok := protocolNumber(proto)
+	if !ok {
+		return nil, nil, Reach{}, fmt.Errorf("protocol %q has no ports", proto)
+	}
+	for _, s := range h.snapshot.Sockets {
+		if s.Proto == proto && s.Local.Port() == number && !s.Connected() {
+			k := h.socket(s)
+			sockets = append(sockets, k)
+			r.merge(k.Reach)
+		}
+	}
+	all, err := h.Forwards()
+	if err != nil {
+		return nil, nil, Reach{}, err
+	}
+	for _, f := range all {
+		if f.Protocol == n && f.Lo <= number && number <= f.Hi {
+			forwards = append(forwards, f)
+			r.merge(f.Reach)
+		}
+	}
+	if sockets == nil && forwards == nil {
+		r = h.ask(true, true, func(x *firewall.Exposure) (firewall.Reach, error) {
+			return x.Arriving(firewall.Port{Protocol: n, Number: number})
+		})
+	}
+	return sockets, forwards, r, nil
+}
+
+// protocolNumber returns the IANA number of a protocol with ports.
+func protocolNumber(proto string) (uint8, bool) {
+	switch proto {
+	case "tcp":
+		return 6, true
+	case "udp":
+		return 17, true
+	case "dccp":
+		return 33, true
+	case "sctp":
+		return 132, true
+	case "udplite":
+		return 136, true
+	case "raw":
+		return 0, true
+	}
+	return 0, false
+}
+
+// ProtocolName is the name of a protocol with ports, "" if it is none.
+func ProtocolName(number uint8) string {
+	for _, name := range []string{"tcp", "udp", "dccp", "sctp", "udplite"} {
+		if n, _ := protocolNumber(name); n == number {
+			return name
+		}
+	}
+	return ""
+}

@@ -1,0 +1,254 @@
+package report
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"sekimori/internal/exposure"
+	"sekimori/internal/firewall"
+	"sekimori/internal/host"
+	"sekimori/packet"
+)
+
+// NewPorts is the answer about all sockets and forwarded ports of a host, worst
+// first.
+func NewPorts(h *exposure.Host, s *host.Snapshot) Ports {
+	p := Ports{Unseen: newUnseen(s)}
+	for _, k := range h.Sockets() {
+		p.Sockets = append(p.Sockets, newSocket(k, s))
+	}
+	forwards, err := h.Forwards()
+	if err != nil {
+		p.Unseen = append(p.Unseen, Unseen{"forwarded ports", err.Error()})
+	}
+	for _, f := range forwards {
+		p.Sockets = append(p.Sockets, newForward(f))
+	}
+	p.Sort()
+	return p
+}
+
+func newUnseen(s *host.Snapshot) []Unseen {
+	var out []Unseen
+	for _, u := range s.Unseen {
+		out = append(out, Unseen(u))
+	}
+	return out
+}
+
+func newSocket(k exposure.Socket, s *host.Snapshot) Socket {
+	r := Socket{
+		Proto: k.Proto, Address: address(k), Port: k.Local.Port(), Listening: true,
+		Interface: k.Device, Reach: newReach(k.Reach),
+	}
+	if k.Owner == nil {
+		if len(k.Owners) > 0 {
+			r.PID = k.Owners[0]
+		}
+		return r
+	}
+	r.PID, r.Process, r.User = k.Owner.PID, k.Owner.Name, k.Owner.User
+	if r.User == "" {
+		r.User = strconv.FormatUint(uint64(k.Owner.UID), 10)
+	}
+	r.Unit, r.Package = k.Owner.Unit, k.Owner.Package
+	r.Container = containerName(k.Owner.Container, s)
+	return r
+}
+
+// address is the one the socket is bound to; "*" stands for all of both families.
+func address(k exposure.Socket) string {
+	a := k.Local.Addr().WithZone("")
+	if a.Is6() && a.IsUnspecified() && k.Takes4 && k.Takes6 {
+		return "*"
+	}
+	return a.Unmap().String()
+}
+
+func containerName(id string, s *host.Snapshot) string {
+	for _, c := range s.Containers {
+		if c.ID == id && c.Name != "" {
+			return c.Name
+		}
+	}
+	return id[:min(12, len(id))]
+}
+
+func newForward(f exposure.Forward) Socket {
+	any := map[int]string{4: netip.IPv4Unspecified().String(), 6: netip.IPv6Unspecified().String()}
+	to := "elsewhere"
+	if f.To.IsValid() {
+		to = f.To.String()
+		if f.ToPort != 0 {
+			to = netip.AddrPortFrom(f.To, f.ToPort).String()
+		}
+	}
+	if f.Container != "" {
+		to += " (" + f.Container + ")"
+	}
+	s := Socket{
+		Proto: exposure.ProtocolName(f.Protocol), Address: any[f.Family], Port: f.Lo, To: to,
+		Container: f.Container, Reach: newReach(f.Reach),
+	}
+	if f.Hi != f.Lo {
+		s.LastPort = f.Hi
+	}
+	return s
+}
+
+func newReach(r exposure.Reach) Reach {
+	out := Reach{Verdict: Verdict(r.Verdict.String()), Why: r.Undecided}
+	for _, f := range r.From {
+		out.From = append(out.From, newGroup(f))
+	}
+	if r.Verdict == firewall.ReachNone {
+		switch {
+		case r.Note != "":
+			out.Why = []string{r.Note}
+		case r.Blocked != nil:
+			out.Why = []string{"kept out by " + newRule(*r.Blocked).line()}
+		}
+	}
+	return out
+}
+
+func newGroup(f firewall.Sources) Group {
+	g := Group{
+		Interface: f.Interface, Sources: prefixes(f.Sources), Except: prefixes(f.Except),
+		Certain: f.Certain, Depends: f.Depends, Because: newRule(f.Because),
+	}
+	if f.Group.IsValid() {
+		g.Group = f.Group.String()
+	}
+	return g
+}
+
+func prefixes(ps []netip.Prefix) []string {
+	out := make([]string, len(ps))
+	for i, p := range ps {
+		out[i] = p.String()
+	}
+	return out
+}
+
+func newRule(b firewall.Because) Rule {
+	return Rule{Table: b.Table, Chain: b.Chain, Rule: b.Rule, Text: b.Text}
+}
+
+// NewPort is the answer about one port. From restricts it to one source where it
+// is valid.
+func NewPort(h *exposure.Host, s *host.Snapshot, proto string, number uint16, from netip.Addr) (Port, error) {
+	sockets, forwards, r, err := h.Port(proto, number)
+	if err != nil {
+		return Port{}, err
+	}
+	p := Port{
+		Port: strconv.Itoa(int(number)) + "/" + proto, Listening: len(sockets) > 0,
+		Reach: newReach(r), Unseen: newUnseen(s),
+	}
+	for _, k := range sockets {
+		n := newSocket(k, s)
+		who := n.owner() + " on " + n.place()
+		if n.PID != 0 {
+			who = fmt.Sprintf("%s, pid %d, on %s", n.owner(), n.PID, n.place())
+		}
+		p.Process = append(p.Process, who)
+	}
+	for _, f := range forwards {
+		p.Process = append(p.Process, "forwarded to "+newForward(f).To)
+	}
+	if from.IsValid() {
+		p.Reach = p.Reach.only(from)
+	}
+	return p, nil
+}
+
+// only restricts an answer to one source address.
+func (r Reach) only(a netip.Addr) Reach {
+	out := Reach{Verdict: Nobody, Why: r.Why}
+	for _, g := range r.From {
+		if !holds(g.Sources, a) || holds(g.Except, a) {
+			continue
+		}
+		g.Sources, g.Except = []string{netip.PrefixFrom(a, a.BitLen()).String()}, nil
+		out.From = append(out.From, g)
+		out.Verdict = Some
+	}
+	switch {
+	case out.Verdict == Some:
+		out.Why = nil
+	case len(r.Why) > 0 && r.Verdict != Nobody:
+		out.Verdict = Undecided
+	}
+	return out
+}
+
+func holds(list []string, a netip.Addr) bool {
+	return slices.ContainsFunc(list, func(s string) bool {
+		p, err := netip.ParsePrefix(s)
+		return err == nil && p.Contains(a)
+	})
+}
+
+// NewTrace is the answer about one packet.
+func NewTrace(p packet.Packet, t firewall.Trace, s *host.Snapshot) Trace {
+	out := Trace{Verdict: t.Verdict.String(), Packet: p.String(), Unseen: newUnseen(s)}
+	for _, s := range t.Steps {
+		out.Steps = append(out.Steps, Step{
+			Hook: s.Hook.String(), Table: s.Table, Chain: s.Chain, Rule: s.Rule, Text: s.Text, Effect: s.Effect,
+		})
+	}
+	switch {
+	case t.Verdict == firewall.TraceUndecided:
+		out.Reason = "depends on " + strings.Join(t.Depends, ", ")
+		out.Depends = t.Depends
+	case t.Unrouted:
+		out.Reason = "routing, not a rule, ends its way " + t.Way.String()
+	default:
+		out.Reason = newRule(t.Because).line()
+	}
+	if t.Translated != nil {
+		out.Reason += "; its destination was rewritten by " + newRule(*t.Translated).line()
+	}
+	return out
+}
+
+// line is place and text of a rule.
+func (r Rule) line() string {
+	if p := r.Place(); p != "" {
+		return p + ": " + r.Text
+	}
+	return r.Text
+}
+
+// NewDiff is the answer about two rulesets, from the changes of each family and
+// way, and what could not be compared.
+func NewDiff(changes []firewall.Change, why []string) Diff {
+	d := Diff{Equal: len(changes) == 0 && len(why) == 0, Why: why}
+	for _, c := range changes {
+		ch := Change{
+			From: c.From.String(), To: c.To.String(), Way: c.Way.String(), Family: familyName(c.Family),
+			Example: c.Example.String(), OldRule: newRule(c.Old), NewRule: newRule(c.New),
+		}
+		var boxes []string
+		for _, b := range c.Packets {
+			boxes = append(boxes, b.String())
+		}
+		if c.More {
+			boxes = append(boxes, "and more")
+		}
+		ch.Packets = strings.Join(boxes, "; ")
+		d.Changes = append(d.Changes, ch)
+	}
+	return d
+}
+
+func familyName(f firewall.Family) string {
+	if f == firewall.IPv6 {
+		return "IPv6"
+	}
+	return "IPv4"
+}
