@@ -3,8 +3,8 @@ package packet
 // Box is a set of packets in which the fields are independent of each other:
 // every constrained field has a set of values, and all combinations are in it.
 type Box struct {
-	set   Set
-	parts []part // by the order of the fields
+	set  Set
+	text string
 }
 
 // part is the constraint of one field: values is a function of its variables
@@ -14,12 +14,19 @@ type part struct {
 	values ref
 }
 
+// String returns the box for an administrator to read, fields that are not
+// constrained left out: tcp dport 22 from 203.0.113.0/24 in eth0. Where the
+// opposite is shorter it stands behind "except"; a box with everything is "any
+// packet". A field with more than 4096 values, ranges or prefixes is not written
+// out but says so.
+func (b Box) String() string { return b.text }
+
 // Set returns the packets of the box, to ask for prefixes, ports or interfaces.
 func (b Box) Set() Set { return b.set }
 
 // Boxes returns s as disjoint boxes, to be read. With more than limit of them it
 // returns the first limit boxes, and false. Without a limit (0) it returns all,
-// which may be very many.
+// which may be very many. Their order depends on s alone.
 func (s Set) Boxes(limit int) (boxes []Box, complete bool) {
 	c := cutter{sp: s.sp, limit: limit}
 	complete = c.cut(s.f, nil)
@@ -73,7 +80,7 @@ func (c *cutter) box(parts []part) Box {
 	for i := len(parts) - 1; i >= 0; i-- {
 		f = c.sp.graph.and(parts[i].values, f)
 	}
-	return Box{Set{c.sp, f}, parts}
+	return Box{Set{c.sp, f}, c.sp.boxText(parts)}
 }
 
 // below returns the functions of the variables behind last that f turns into for

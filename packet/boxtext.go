@@ -8,14 +8,11 @@ import (
 // maxText bounds the values of one field that are written out.
 const maxText = 4096
 
-// String writes the box for an administrator, fields that are not constrained
-// left out: tcp dport 22 from 203.0.113.0/24 in eth0. Where the opposite is
-// shorter it stands behind "except"; a box with everything is "any packet". A
-// field with more than 4096 values, prefixes or ranges is not written out but
-// says so.
-func (b Box) String() string {
-	w := boxWriter{sp: b.set.sp, parts: map[Field]ref{}}
-	for _, p := range b.parts {
+// boxText writes a box with the given parts. It is made with the box, because it
+// needs nodes and so belongs inside Do.
+func (sp *Space) boxText(parts []part) string {
+	w := boxWriter{sp: sp, parts: map[Field]ref{}}
+	for _, p := range parts {
 		w.parts[p.field] = p.values
 	}
 	w.transport()
@@ -31,7 +28,7 @@ func (b Box) String() string {
 	w.field("dsttype", DstType, w.sp.tableText(addressTypeNames))
 	w.field("mark", Mark, w.sp.maskText)
 	w.field("ctmark", CtMark, w.sp.maskText)
-	for _, p := range b.parts {
+	for _, p := range parts {
 		w.further(p)
 	}
 	if len(w.out) == 0 {

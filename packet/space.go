@@ -82,7 +82,9 @@ type Config struct {
 	// name" or "none" among them. None means one name, "any". Names are interned
 	// in this order; repetitions are dropped.
 	Interfaces []string
-	// MaxNodes bounds memory: about 20 bytes a node. 0 means 20 million.
+	// MaxNodes bounds memory: a node takes 12 bytes, its place in the hash table 4
+	// to 8, and remembered results up to 16 MB. 0 means 20 million; less than 256
+	// counts as 256.
 	MaxNodes int
 }
 
@@ -144,7 +146,7 @@ func NewSpace(c Config) *Space {
 	}
 	sp := &Space{
 		family:   c.Family,
-		graph:    newGraph(min(c.MaxNodes, limitMaxNodes)),
+		graph:    newGraph(min(max(c.MaxNodes, 256), limitMaxNodes)),
 		ifindex:  map[string]int{},
 		extras:   map[extraKey]Field{},
 		unknowns: map[string]Field{},
