@@ -198,16 +198,19 @@ func (r *Reach) merge(o Reach) {
 }
 
 // Forwards returns the ports that translation sends on to other hosts or
-// containers.
+// containers, as far as they could be worked out: an error comes beside them.
 func (h *Host) Forwards() ([]Forward, error) {
 	var out []Forward
+	var failed error
 	for _, f := range h.families {
-		if f.err != nil {
-			return nil, fmt.Errorf("forwarded ports, IPv%d: %w", f.number, f.err)
+		err := f.err
+		var published []firewall.Published
+		if err == nil {
+			published, err = f.x.Published(h.rules)
 		}
-		published, err := f.x.Published(h.rules)
 		if err != nil {
-			return nil, fmt.Errorf("forwarded ports, IPv%d: %w", f.number, err)
+			failed = fmt.Errorf("forwarded ports, IPv%d: %w", f.number, err)
+			continue
 		}
 		for _, p := range published {
 			w := Forward{Published: p, Family: f.number, Container: h.containerAt(p.To)}
@@ -215,7 +218,7 @@ func (h *Host) Forwards() ([]Forward, error) {
 			out = append(out, w)
 		}
 	}
-	return out, nil
+	return out, failed
 }
 
 func (h *Host) containerAt(a netip.Addr) string {
@@ -229,7 +232,7 @@ func (h *Host) containerAt(a netip.Addr) string {
 
 // Port says who may reach one port: the sockets that listen there, and what
 // translation makes of it. Where there is neither, it is who could reach one
-// that listened on every address.
+// that listened on every address. The error is about the question.
 func (h *Host) Port(proto string, number uint16) (sockets []Socket, forwards []Forward, r Reach, err error) {
 	n, ok := protocolNumber(proto)
 	if !ok {
@@ -244,7 +247,7 @@ func (h *Host) Port(proto string, number uint16) (sockets []Socket, forwards []F
 	}
 	all, err := h.Forwards()
 	if err != nil {
-		return nil, nil, Reach{}, err
+		r.add(firewall.Reach{Verdict: firewall.ReachUndecided, Undecided: []string{err.Error()}})
 	}
 	for _, f := range all {
 		if f.Protocol == n && f.Lo <= number && number <= f.Hi {
@@ -252,7 +255,7 @@ func (h *Host) Port(proto string, number uint16) (sockets []Socket, forwards []F
 			r.merge(f.Reach)
 		}
 	}
-	if sockets == nil && forwards == nil {
+	if sockets == nil && forwards == nil && err == nil {
 		r = h.ask(true, true, func(x *firewall.Exposure) (firewall.Reach, error) {
 			return x.Arriving(firewall.Port{Protocol: n, Number: number})
 		})
