@@ -43,8 +43,8 @@ type Command struct {
 	Env []string
 	// Limit bounds standard output in bytes; 0 is 64 MiB.
 	Limit int
-	// Isolated starts it in user, network and mount namespaces of its own, where
-	// it is root and can load rules without touching this machine. Linux only.
+	// Isolated starts it in network and mount namespaces of its own, where it is
+	// root and can load rules without touching this machine. Linux only.
 	Isolated bool
 }
 

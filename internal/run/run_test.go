@@ -1,13 +1,16 @@
-//go:build unix
+//go:build linux
 
 package run
 
 import (
 	"context"
 	"errors"
+	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"sekimori/internal/lab"
 )
 
 func sh(script string) Command { return Command{Argv: []string{"sh", "-c", script}} }
@@ -50,5 +53,24 @@ func TestDeadline(t *testing.T) {
 	_, err := sh("sleep 30 & wait").Output(ctx)
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestIsolated: the program is root in another network namespace, which has no
+// links but lo.
+func TestIsolated(t *testing.T) {
+	here, err := os.Readlink("/proc/self/ns/net")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := sh("readlink /proc/self/ns/net; id -u; tail -n +3 /proc/self/net/dev | cut -d: -f1")
+	c.Isolated = true
+	out, err := c.Output(t.Context())
+	if err != nil {
+		lab.Unavailable(t, err.Error())
+	}
+	f := strings.Fields(string(out))
+	if len(f) != 3 || f[0] == here || f[1] != "0" || f[2] != "lo" {
+		t.Errorf("outside %s, inside %q", here, f)
 	}
 }
