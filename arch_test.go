@@ -62,6 +62,7 @@ var layers = []layer{
 		may:     []string{"internal/run", "internal/host", "internal/firewall", "internal/firewall/*"},
 		ext:     []string{"golang.org/x/sys/", "github.com/mdlayher/netlink", "github.com/cilium/ebpf", "modernc.org/sqlite"},
 	},
+	{pattern: "internal/referee"}, // tests only
 	{pattern: "internal/lab", ext: []string{"golang.org/x/sys/"}, exec: true},
 	{
 		pattern: "cmd/sekimori",
