@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync"
 
 	"sekimori/internal/firewall"
 	"sekimori/internal/host"
@@ -68,10 +69,11 @@ type family struct {
 	err    error
 }
 
-// Evaluate works out what the rules mean for packets from outside, in both
-// families. A family that exceeds the node budget (maxNodes, 0 for the default)
-// is answered with "undecided".
-func Evaluate(s *host.Snapshot, rules *firewall.Ruleset, maxNodes int) *Host {
+// Evaluate works out what the rules mean for packets from outside, in the
+// families given, none meaning both: a file of iptables-save says nothing about
+// IPv6. A family that exceeds the node budget (maxNodes, 0 for the default) is
+// answered with "undecided".
+func Evaluate(s *host.Snapshot, rules *firewall.Ruleset, maxNodes int, families ...firewall.Family) *Host {
 	h := &Host{snapshot: s, rules: rules, devices: map[int]string{}, owners: map[int]*host.Process{}}
 	for _, i := range s.Interfaces {
 		h.devices[i.Index] = i.Name
@@ -80,18 +82,19 @@ func Evaluate(s *host.Snapshot, rules *firewall.Ruleset, maxNodes int) *Host {
 		h.owners[s.Processes[i].PID] = &s.Processes[i]
 	}
 	facts := s.Facts()
-	h.families = []family{{number: 4}, {number: 6}}
-	done := make(chan bool)
-	for i, f := range []firewall.Family{firewall.IPv4, firewall.IPv6} {
-		go func() {
+	if len(families) == 0 {
+		families = []firewall.Family{firewall.IPv4, firewall.IPv6}
+	}
+	h.families = make([]family, len(families))
+	var wait sync.WaitGroup
+	for i, f := range families {
+		wait.Go(func() {
 			e := firewall.NewEngine(f, facts, maxNodes, rules)
-			h.families[i].x, h.families[i].err = e.NewExposure(rules)
-			done <- true
-		}()
+			x, err := e.NewExposure(rules)
+			h.families[i] = family{map[firewall.Family]int{firewall.IPv4: 4, firewall.IPv6: 6}[f], x, err}
+		})
 	}
-	for range h.families {
-		<-done
-	}
+	wait.Wait()
 	return h
 }
 

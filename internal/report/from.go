@@ -114,6 +114,9 @@ func describe(g Group) from {
 	if len(g.Except) > 0 {
 		f.who += " but " + few(g.Except)
 	}
+	if g.Group != "" {
+		f.who += ", sent to " + g.Group
+	}
 	return f
 }
 

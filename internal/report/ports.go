@@ -180,9 +180,9 @@ func (k Socket) owner() string {
 		return printable("-> " + k.To)
 	case k.Process == "" && k.PID == 0:
 		if k.User != "" {
-			return printable("? of " + k.User)
+			return printable("(unknown) of " + k.User)
 		}
-		return "?"
+		return "(unknown)"
 	}
 	s := k.Process
 	if s == "" {
@@ -196,13 +196,25 @@ func (k Socket) owner() string {
 	return printable(s)
 }
 
+// unseenText writes what could not be seen, one line for each reason.
 func unseenText(b *strings.Builder, s Style, unseen []Unseen) {
 	if len(unseen) == 0 {
 		return
 	}
 	b.WriteString(s.paint(yellow, "COULD NOT BE SEEN") + "\n")
-	for _, u := range unseen {
-		s.wrap(b, "  ", printable(u.Section+": "+u.Reason))
+	var done []string
+	for i, u := range unseen {
+		if slices.Contains(done, u.Reason) {
+			continue
+		}
+		done = append(done, u.Reason)
+		var sections []string
+		for _, o := range unseen[i:] {
+			if o.Reason == u.Reason && !slices.Contains(sections, o.Section) {
+				sections = append(sections, o.Section)
+			}
+		}
+		s.wrap(b, "  ", printable(strings.Join(sections, ", ")+": "+u.Reason))
 	}
 	b.WriteString("\n")
 }

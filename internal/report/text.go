@@ -16,16 +16,14 @@ func (p Port) Text(w io.Writer, s Style, asked string, interfaces []string) erro
 	if asked != "" {
 		head += " from " + asked
 	}
-	b.WriteString(s.paint(bold, head) + "  " + s.verdict(p.Reach.Verdict, p.Reach.Verdict.sentence(asked)) + "\n")
+	b.WriteString(s.paint(bold, head) + "  " + s.verdict(p.Reach.Verdict, p.sentence(asked)) + "\n")
 	switch {
-	case p.Listening && len(p.Process) > 0:
-		s.wrap(&b, "  ", "listening: "+printable(strings.Join(p.Process, ", ")))
-	case p.Listening:
-		b.WriteString("  listening\n")
-	case slices.ContainsFunc(p.Unseen, func(u Unseen) bool { return u.Section == "sockets" }):
-		b.WriteString("  whether anything listens could not be seen\n")
-	default:
-		b.WriteString("  nothing listens there now; the rules say who could\n")
+	case len(p.Process) > 0:
+		s.wrap(&b, "  ", printable(strings.Join(p.Process, "; ")))
+	case !p.Listening && p.blind():
+		b.WriteString("  whether anything listens could not be seen; the rules say who could reach it\n")
+	case !p.Listening:
+		b.WriteString("  nothing listens there now; the rules say who could reach it\n")
 	}
 	for _, f := range fromLines(p.Reach.From, interfaces) {
 		fmt.Fprintf(&b, "\n  %s\n", f.text(true))
@@ -50,9 +48,18 @@ func (p Port) Text(w io.Writer, s Style, asked string, interfaces []string) erro
 	return flush(w, &b)
 }
 
+// blind reports whether the sockets could not be seen.
+func (p Port) blind() bool {
+	return slices.ContainsFunc(p.Unseen, func(u Unseen) bool { return u.Section == "sockets" })
+}
+
 // sentence is the verdict about one port in words.
-func (v Verdict) sentence(asked string) string {
-	switch {
+func (p Port) sentence(asked string) string {
+	would := ""
+	if len(p.Process) == 0 && !p.Listening {
+		would = "would be "
+	}
+	switch v := p.Reach.Verdict; {
 	case v == Undecided:
 		return "could not be decided"
 	case v == Nobody && asked != "":
@@ -60,11 +67,11 @@ func (v Verdict) sentence(asked string) string {
 	case v == Nobody:
 		return "not reachable from outside"
 	case asked != "":
-		return "reachable"
+		return would + "reachable"
 	case v == Anyone:
-		return "open to anyone"
+		return would + "open to anyone"
 	}
-	return "reachable from some addresses"
+	return would + "reachable from some addresses"
 }
 
 // ruleText writes place and text of a rule.
