@@ -48,35 +48,42 @@ func (w *boxWriter) add(format string, args ...any) {
 	w.out = append(w.out, fmt.Sprintf(format, args...))
 }
 
-// A lister writes the values of a field as a list, and is false if that would
-// have more than maxText items.
-type lister func(f Field, values ref) ([]string, bool)
+// list is the values of a field as text. cost is how much there is to read:
+// neighbours that are named one by one count once.
+type list struct {
+	items []string
+	cost  int
+}
+
+// A lister writes the values of a field, and is false if there are more than
+// maxText items.
+type lister func(f Field, values ref) (list, bool)
 
 // field writes a constrained field as a list, or as what it excepts.
-func (w *boxWriter) field(name string, f Field, list lister) {
+func (w *boxWriter) field(name string, f Field, write lister) {
 	values, ok := w.parts[f]
 	if !ok {
 		return
 	}
-	w.add("%s %s", name, w.sp.shorter(f, values, list))
+	w.add("%s %s", name, w.sp.shorter(f, values, write))
 }
 
-func (sp *Space) shorter(f Field, values ref, list lister) string {
-	return shorterOf(values, sp.graph.and(values^1, sp.validFor(f)), func(values ref) ([]string, bool) {
-		return list(f, values)
+func (sp *Space) shorter(f Field, values ref, write lister) string {
+	return shorterOf(values, sp.graph.and(values^1, sp.validFor(f)), func(values ref) (list, bool) {
+		return write(f, values)
 	})
 }
 
-func shorterOf(values, others ref, list func(ref) ([]string, bool)) string {
-	in, ok := list(values)
-	out, okOut := list(others)
+func shorterOf(values, others ref, write func(ref) (list, bool)) string {
+	in, ok := write(values)
+	out, okOut := write(others)
 	switch {
-	case okOut && (!ok || len(out) < len(in)):
-		return "except " + strings.Join(out, ",")
+	case okOut && (!ok || out.cost < in.cost):
+		return "except " + strings.Join(out.items, ",")
 	case !ok:
 		return fmt.Sprintf("one of more than %d values", maxText)
 	}
-	return strings.Join(in, ",")
+	return strings.Join(in.items, ",")
 }
 
 // transport writes the protocol and the first four bytes of its header.
@@ -109,10 +116,10 @@ func (sp *Space) icmpText(values ref, names []named) string {
 		types := sp.graph.leading(values, first+7, codes)
 		var text string
 		if types != one {
-			text = "type " + shorterOf(types, types^1, func(f ref) ([]string, bool) { return sp.named(f, first, 8, names) })
+			text = "type " + shorterOf(types, types^1, func(f ref) (list, bool) { return sp.named(f, first, 8, names) })
 		}
 		if codes != one {
-			text += " code " + shorterOf(codes, codes^1, func(f ref) ([]string, bool) { return sp.named(f, first+8, 8, nil) })
+			text += " code " + shorterOf(codes, codes^1, func(f ref) (list, bool) { return sp.named(f, first+8, 8, nil) })
 		}
 		texts = append(texts, strings.TrimPrefix(text, " "))
 	}

@@ -118,24 +118,22 @@ func (p Packet) Equal(q Packet) bool {
 // address of the other family, an interface the space has no name for, or a
 // number that the field cannot have.
 func (sp *Space) Fits(p Packet) error {
-	for _, a := range []netip.Addr{p.Src, p.Dst} {
+	for _, a := range [...]netip.Addr{p.Src, p.Dst} {
 		if _, ok := sp.number(a); a.IsValid() && !ok {
 			return fmt.Errorf("packet %s: %s is not an %s address", p, a, sp.family)
 		}
 	}
-	for _, name := range []string{p.In, p.Out} {
+	for _, name := range [...]string{p.In, p.Out} {
 		if _, ok := sp.ifindex[name]; name != "" && !ok {
 			return fmt.Errorf("packet %s: unknown interface %q%s", p, name, nearest(name, sp.ifnames))
 		}
 	}
-	limits := []struct {
-		f     Field
-		limit uint32
-		name  string
-	}{{State, uint32(len(stateNames)), "state"}, {SrcType, addressTypes, "srctype"}, {DstType, addressTypes, "dsttype"}}
-	for _, l := range limits {
-		if p.scalars[l.f].value >= l.limit {
-			return fmt.Errorf("packet %s: no packet has %s %d", p, l.name, p.scalars[l.f].value)
+	if v := p.scalars[State].value; v >= uint32(len(stateNames)) {
+		return fmt.Errorf("packet %s: there is no conntrack state %d", p, v)
+	}
+	for _, f := range [...]Field{SrcType, DstType} {
+		if v := p.scalars[f].value; v >= addressTypes {
+			return fmt.Errorf("packet %s: there is no address type %d", p, v)
 		}
 	}
 	return nil
@@ -157,10 +155,9 @@ func (x *pins) of(f Field) pin {
 	return x.more[f]
 }
 
-// pins returns what a fitting packet gives; create makes the extra fields and
+// pins stores what a fitting packet gives in out, which is empty; create makes the extra fields and
 // unknowns that the space does not have yet.
-func (sp *Space) pins(p *Packet, create bool) *pins {
-	out := &pins{}
+func (sp *Space) pins(p *Packet, create bool, out *pins) {
 	for f, x := range p.scalars {
 		out.fixed[f] = pin{u128{0, uint64(x.value)}, u128{0, uint64(x.mask)}}
 	}
@@ -192,7 +189,6 @@ func (sp *Space) pins(p *Packet, create bool) *pins {
 			out.more[f] = x
 		}
 	}
-	return out
 }
 
 func (sp *Space) pinName(x *pin, name string) {
@@ -214,7 +210,8 @@ func (sp *Space) Point(p Packet) Set {
 		return sp.None()
 	}
 	r := one
-	pins := sp.pins(&p, true)
+	var pins pins
+	sp.pins(&p, true, &pins)
 	for _, f := range sp.descending() {
 		x := pins.of(f)
 		r = sp.graph.and(sp.masked(f, x.value, x.mask), r)
@@ -241,14 +238,15 @@ func (s Set) Contains(p Packet) bool {
 	if s.sp.Fits(p) != nil {
 		return false
 	}
-	c := completion{sp: s.sp, pins: s.sp.pins(&p, false)}
+	c := completion{sp: s.sp}
+	s.sp.pins(&p, false, &c.pins)
 	return !c.exists(s.f^1, s.sp.valid)
 }
 
 // completion searches for a packet that has what the pins give.
 type completion struct {
 	sp   *Space
-	pins *pins
+	pins pins
 	memo map[[2]ref]bool
 }
 
@@ -261,7 +259,19 @@ func (c *completion) exists(f, care ref) bool {
 		}
 		l := min(g.level(f), g.level(care))
 		field, i := c.sp.owner(l)
-		x, bit := c.pins.of(field), c.sp.fields[field].width-1-i
+		v := c.sp.fields[field]
+		if last := v.first + level(v.width-1); g.level(f) > last {
+			// f does not depend on this field: any of its valid values will do, and
+			// they all lead to the same conditions on later fields.
+			for g.level(care) <= last {
+				lo, hi := g.cofactors(care, g.level(care))
+				if care = lo; lo == zero {
+					care = hi
+				}
+			}
+			continue
+		}
+		x, bit := c.pins.of(field), v.width-1-i
 		f0, f1 := g.cofactors(f, l)
 		care0, care1 := g.cofactors(care, l)
 		switch {

@@ -31,17 +31,19 @@ func rangesText(spans []span, text func(u128) string) []string {
 	return out
 }
 
+func plain(items []string) list { return list{items, len(items)} }
+
 func decimal(n u128) string { return strconv.FormatUint(n.lo, 10) }
 
-func (sp *Space) rangeText(f Field, values ref) ([]string, bool) {
+func (sp *Space) rangeText(f Field, values ref) (list, bool) {
 	v := sp.fields[f]
 	spans, ok := sp.graph.spansOf(values, v.first, v.width, maxText, false)
-	return rangesText(spans, decimal), ok
+	return plain(rangesText(spans, decimal)), ok
 }
 
 // named writes the numbers of a few variables by their names; longer runs are
 // ranges of numbers.
-func (sp *Space) named(values ref, first level, width int, names []named) ([]string, bool) {
+func (sp *Space) named(values ref, first level, width int, names []named) (list, bool) {
 	spans, ok := sp.graph.spansOf(values, first, width, maxText, false)
 	var out []string
 	for _, s := range spans {
@@ -53,16 +55,16 @@ func (sp *Space) named(values ref, first level, width int, names []named) ([]str
 			out = append(out, nameOf(names, uint32(n)))
 		}
 	}
-	return out, ok
+	return list{out, len(spans)}, ok
 }
 
 func (sp *Space) tableText(names []named) lister {
-	return func(f Field, values ref) ([]string, bool) {
+	return func(f Field, values ref) (list, bool) {
 		return sp.named(values, sp.fields[f].first, sp.fields[f].width, names)
 	}
 }
 
-func (sp *Space) interfaceText(f Field, values ref) ([]string, bool) {
+func (sp *Space) interfaceText(f Field, values ref) (list, bool) {
 	v := sp.fields[f]
 	spans, ok := sp.graph.spansOf(values, v.first, v.width, maxText, false)
 	var out []string
@@ -71,48 +73,48 @@ func (sp *Space) interfaceText(f Field, values ref) ([]string, bool) {
 			out = append(out, word(name))
 		}
 	}
-	return out, ok && len(out) <= maxText
+	return plain(out), ok && len(out) <= maxText
 }
 
 // prefixText writes prefixes; where bits in the middle are tested instead, it
 // writes address/mask.
-func (sp *Space) prefixText(f Field, values ref) ([]string, bool) {
+func (sp *Space) prefixText(f Field, values ref) (list, bool) {
 	v := sp.fields[f]
 	var out []string
 	if spans, ok := sp.graph.spansOf(values, v.first, v.width, maxText, true); ok {
 		for _, s := range spans {
 			out = append(out, sp.prefix(s).String())
 		}
-		return out, true
+		return plain(out), true
 	}
 	cubes, ok := sp.graph.cubesOf(values, v.first, v.width, maxText)
 	for _, c := range cubes {
 		out = append(out, fmt.Sprintf("%s/%s", sp.address(c.value), sp.address(c.mask)))
 	}
-	return out, ok
+	return plain(out), ok
 }
 
 // maskText writes numbers as bit fields, value/mask, or as ranges if there are
 // fewer of those.
-func (sp *Space) maskText(f Field, values ref) ([]string, bool) {
+func (sp *Space) maskText(f Field, values ref) (list, bool) {
 	v := sp.fields[f]
 	spans, okSpans := sp.graph.spansOf(values, v.first, v.width, maxText, false)
 	cubes, ok := sp.graph.cubesOf(values, v.first, v.width, maxText)
 	if okSpans && (!ok || len(spans) <= len(cubes)) {
-		return rangesText(spans, u128.hex), true
+		return plain(rangesText(spans, u128.hex)), true
 	}
 	var out []string
 	for _, c := range cubes {
 		out = append(out, c.value.hex()+"/"+c.mask.hex())
 	}
-	return out, ok
+	return plain(out), ok
 }
 
 // extraText writes small header fields in decimal, others as maskText.
-func (sp *Space) extraText(f Field, values ref) ([]string, bool) {
+func (sp *Space) extraText(f Field, values ref) (list, bool) {
 	if v := sp.fields[f]; v.width <= 16 {
 		if spans, ok := sp.graph.spansOf(values, v.first, v.width, maxText, false); ok && len(spans) <= 8 {
-			return rangesText(spans, decimal), true
+			return plain(rangesText(spans, decimal)), true
 		}
 	}
 	return sp.maskText(f, values)
@@ -120,7 +122,7 @@ func (sp *Space) extraText(f Field, values ref) ([]string, bool) {
 
 // flagText is nft's "syn/fin,syn,rst,ack": of the flags behind the slash exactly
 // those before it are set. Without a slash all flags are meant.
-func (sp *Space) flagText(f Field, values ref) ([]string, bool) {
+func (sp *Space) flagText(f Field, values ref) (list, bool) {
 	cubes, ok := sp.graph.cubesOf(values, sp.fields[f].first, sp.fields[f].width, maxText)
 	var out []string
 	for _, c := range cubes {
@@ -130,12 +132,12 @@ func (sp *Space) flagText(f Field, values ref) ([]string, bool) {
 		}
 		out = append(out, text)
 	}
-	return out, ok
+	return plain(out), ok
 }
 
 // statusText writes dnat for a bit that is set, !dnat for one that is not, and
 // + between those that belong together.
-func (sp *Space) statusText(f Field, values ref) ([]string, bool) {
+func (sp *Space) statusText(f Field, values ref) (list, bool) {
 	cubes, ok := sp.graph.cubesOf(values, sp.fields[f].first, sp.fields[f].width, maxText)
 	var out []string
 	for _, c := range cubes {
@@ -151,7 +153,7 @@ func (sp *Space) statusText(f Field, values ref) ([]string, bool) {
 		}
 		out = append(out, text[1:])
 	}
-	return out, ok
+	return plain(out), ok
 }
 
 // cubesOf returns disjoint bit patterns that cover f, a function of the width
