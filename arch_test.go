@@ -47,23 +47,27 @@ var layers = []layer{
 		may: []string{"internal/firewall", "internal/firewall/xt"},
 	},
 	{pattern: "internal/host", may: []string{"internal/firewall", "internal/firewall/kernel"}, pure: true},
+	{pattern: "internal/exposure", may: []string{"internal/firewall", "internal/host"}, pure: true},
+	{pattern: "internal/guard/pyre", pure: true},
+	{pattern: "internal/guard/logdate", may: []string{"internal/guard/pyre"}, pure: true},
 	{
-		pattern: "internal/exposure", pure: true,
-		may: []string{"internal/firewall", "internal/host"},
+		pattern: "internal/guard/filter", pure: true,
+		may: []string{"internal/guard/pyre", "internal/guard/logdate"},
+		ext: []string{"github.com/dlclark/regexp2"},
 	},
-	{pattern: "internal/guard", may: []string{"internal/host"}, pure: true},
-	{pattern: "internal/guard/filter", pure: true, ext: []string{"github.com/dlclark/regexp2"}},
 	{
 		pattern: "internal/report", pure: true,
 		may: []string{"packet", "internal/firewall", "internal/host", "internal/exposure"},
 	},
+	{pattern: "internal/observe/rootfs"},
+	{pattern: "internal/observe/pkgdb", may: []string{"internal/observe/rootfs"}},
 	{
 		pattern: "internal/observe",
-		may:     []string{"internal/run", "internal/host", "internal/firewall", "internal/firewall/*"},
+		may:     []string{"internal/host", "internal/firewall/kernel", "internal/observe/*"},
 		ext:     []string{"golang.org/x/sys/", "github.com/mdlayher/netlink", "github.com/cilium/ebpf", "modernc.org/sqlite"},
 	},
-	{pattern: "internal/referee"}, // tests only
 	{pattern: "internal/lab", ext: []string{"golang.org/x/sys/"}, exec: true},
+	{pattern: "internal/referee"}, // tests alone
 	{
 		pattern: "cmd/sekimori",
 		may: []string{
