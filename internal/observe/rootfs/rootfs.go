@@ -3,6 +3,7 @@
 package rootfs
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -38,14 +39,17 @@ func (f FS) Read(name string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, limit+1))
-	if err != nil {
+	var buf bytes.Buffer
+	if info, err := file.Stat(); err == nil && info.Size() < limit {
+		buf.Grow(int(info.Size()) + bytes.MinRead)
+	}
+	if _, err := buf.ReadFrom(io.LimitReader(file, limit+1)); err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
-	if int64(len(data)) > limit {
+	if int64(buf.Len()) > limit {
 		return nil, fmt.Errorf("read %s: more than %d bytes", name, limit)
 	}
-	return data, nil
+	return buf.Bytes(), nil
 }
 
 // Open opens a regular file, following links within the root.
