@@ -51,8 +51,14 @@ func (w *walk) cond(c Cond) truth {
 	case Lookup:
 		return w.lookup(c)
 	case Interface:
+		if c.Out && w.env.known.noOut {
+			return w.plain(e.always(c.Name == "" && !c.Prefix))
+		}
 		return w.plain(e.ifaceSet(c))
 	case InterfaceIndex:
+		if c.Out && w.env.known.noOut {
+			return w.plain(sp.None())
+		}
 		return w.plain(e.indexSet(c))
 	case AddrType:
 		return w.plain(e.addrType(&w.env, c))
@@ -151,7 +157,10 @@ func (w *walk) present(f Field, n int) packet.Set {
 		}
 		return free(fmt.Sprintf("network header reaches byte %d", (n+7)/8))
 	case FieldTransport:
-		whole := e.firstFragment()
+		whole := sp.All()
+		if !w.env.known.whole {
+			whole = e.firstFragment()
+		}
 		long := sp.None()
 		short := sp.All()
 		for _, p := range [...]struct {
@@ -190,6 +199,9 @@ func (e *Engine) firstFragment() packet.Set {
 
 func (e *Engine) ifaceSet(c Interface) packet.Set {
 	return e.space.Interfaces(ifaceField(c.Out), func(name string) bool {
+		if name == noInterface {
+			name = ""
+		}
 		if c.Prefix {
 			return strings.HasPrefix(name, c.Name) && name != ""
 		}

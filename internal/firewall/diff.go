@@ -106,6 +106,12 @@ func (e *Engine) split(c Change, moved packet.Set, a, b Result, limit int) []Cha
 }
 
 func (c Change) with(s packet.Set, older, newer Because, limit int) Change {
+	switch c.Way { // what is the same for all of them is not worth a word
+	case WayInput:
+		s = s.Exists(packet.OutInterface)
+	case WayOutput:
+		s = s.Exists(packet.InInterface)
+	}
 	boxes, complete := s.Boxes(limit)
 	c.Packets, c.More = boxes, !complete
 	c.Example, _ = s.Sample()

@@ -15,7 +15,7 @@ type Engine struct {
 	family Family
 	space  *packet.Space
 	facts  Facts
-	names  []string       // interface universe: "" first
+	names  []string       // interface universe: noInterface first
 	index  map[int]string // ifindex -> name
 
 	undecoded map[string]string // unknown key -> what could not be decoded
@@ -103,17 +103,26 @@ func (e *Engine) Possible(s packet.Set) (sure, maybe packet.Set) {
 	return sure, maybe
 }
 
-// anyOther marks the name that stands for all interface names that a rule's
-// prefix covers and that neither a rule nor the host names in full. It cannot be
-// part of a real name (see dev_valid_name in the kernel).
-const anyOther = "/"
+// Stand-ins among the interface names of a packet space. A colon cannot be part
+// of a real name (dev_valid_name in the kernel's net/core/dev.c).
+const (
+	// noInterface is what a packet has that came by no interface, or has none to
+	// leave by yet; rules see the empty name.
+	noInterface = ":none"
+	// anyOther, after a prefix that a rule covers, stands for all names with that
+	// prefix that neither a rule nor the host names in full.
+	anyOther = ":other"
+)
 
 // interfaceUniverse returns the names that packets can carry: those of the host
-// and of the rules, one for each prefix used by a rule, and "" for none.
+// and of the rules, one for each prefix used by a rule, and one for no interface.
 func interfaceUniverse(facts Facts, rulesets []*Ruleset) []string {
 	names := map[string]bool{}
 	for _, i := range facts.Interfaces {
 		names[i.Name] = true
+	}
+	for _, n := range facts.Named {
+		names[n] = true
 	}
 	u := universe{names: names, live: facts.Known}
 	for _, rs := range rulesets {
@@ -133,7 +142,7 @@ func interfaceUniverse(facts Facts, rulesets []*Ruleset) []string {
 		u.names[anyOther] = true
 	}
 	delete(u.names, "")
-	return append([]string{""}, slices.Sorted(mapsKeys(u.names))...)
+	return append([]string{noInterface}, slices.Sorted(mapsKeys(u.names))...)
 }
 
 type universe struct {

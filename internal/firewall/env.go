@@ -17,9 +17,62 @@ type env struct {
 	notrack      packet.Set // packets that NOTRACK has exempted
 	dnat, snat   bool       // the flow's connection is translated
 	version      int        // changes with every assignment, for memos
+	known        assumptions
 }
 
-func (e *Engine) newEnv() env { return env{notrack: e.space.None()} }
+// assumptions are what is the same for all packets that are followed. To know
+// it beforehand keeps what every rule asks for out of the sets.
+type assumptions struct {
+	unmarked bool             // the mark is 0
+	noOut    bool             // there is no output interface
+	whole    bool             // no packet is a fragment but the first
+	states   packet.StateMask // the conntrack states, one or more
+}
+
+const anyState = packet.New | packet.Established | packet.Related | packet.Invalid | packet.Untracked
+
+// assume looks what is the same for all packets of in, and returns a wider set
+// to follow: what is assumed is no part of it. The result holds for the packets
+// of in alone.
+func (e *Engine) assume(in packet.Set) (assumptions, packet.Set) {
+	sp := e.space
+	var a assumptions
+	var settled []packet.Field
+	if a.unmarked = in.SubsetOf(sp.Values(packet.Mark, packet.Range{})); a.unmarked {
+		settled = append(settled, packet.Mark)
+	}
+	if a.noOut = in.SubsetOf(e.ifaceSet(Interface{Out: true})); a.noOut {
+		settled = append(settled, packet.OutInterface)
+	}
+	if a.whole = in.SubsetOf(e.firstFragment()); a.whole {
+		settled = append(settled, packet.Fragment)
+	}
+	a.states = anyState
+	for _, m := range []packet.StateMask{packet.New, packet.Established, packet.Related, packet.Invalid, packet.Untracked} {
+		if !in.Overlaps(sp.States(m)) {
+			a.states &^= m
+		}
+	}
+	if a.states&(a.states-1) == 0 {
+		settled = append(settled, packet.State)
+	}
+	return a, in.Exists(settled...)
+}
+
+func (e *Engine) newEnv() env {
+	return env{notrack: e.space.None(), known: assumptions{states: anyState}}
+}
+
+// states is [packet.Space.States], with what is known of all packets.
+func (e *Engine) states(v *env, m packet.StateMask) packet.Set {
+	switch {
+	case v.known.states&m == 0:
+		return e.space.None()
+	case v.known.states&^m == 0:
+		return e.space.All()
+	}
+	return e.space.States(m)
+}
 
 // bit returns the packets in which one bit of a value is 1.
 func (e *Engine) bit(v *env, b Bit) packet.Set {
@@ -66,12 +119,21 @@ func (e *Engine) fieldBit(v *env, f Field, width, i int) packet.Set {
 	case FieldCtL3Proto:
 		return e.constBit(map[bool]uint64{true: 2, false: 10}[e.family == IPv4], 8, i)
 	case FieldMark:
+		if v.mark == nil && v.known.unmarked {
+			return sp.None()
+		}
 		return pick(v.mark, i, sp, packet.Mark)
 	case FieldCtMark:
 		return pick(v.ctmark, i, sp, packet.CtMark)
 	case FieldIif, FieldOif:
+		if f == FieldOif && v.known.noOut {
+			return sp.None()
+		}
 		return e.indexBit(f == FieldOif, i)
 	case FieldIifName, FieldOifName:
+		if f == FieldOifName && v.known.noOut {
+			return sp.None()
+		}
 		return e.nameBit(f == FieldOifName, i)
 	case FieldCtState:
 		return e.stateIs(v, StateMask(1)<<(31-i))
@@ -81,7 +143,7 @@ func (e *Engine) fieldBit(v *env, f Field, width, i int) packet.Set {
 		if i != 7 {
 			return sp.None()
 		}
-		return e.unlessNew(sp.None(), sp.Bit(sp.Extra("ct direction", 1), 0))
+		return e.unlessNew(v, sp.None(), sp.Bit(sp.Extra("ct direction", 1), 0))
 	case FieldCtOrigSrc, FieldCtOrigDst, FieldCtReplySrc, FieldCtReplyDst, FieldCtOrigSport, FieldCtOrigDport:
 		return e.tupleBit(v, f, i)
 	}
@@ -103,8 +165,8 @@ func (e *Engine) constBit(n uint64, width, i int) packet.Set {
 }
 
 // unlessNew is a for packets that begin a connection, else b.
-func (e *Engine) unlessNew(a, b packet.Set) packet.Set {
-	return e.space.If(e.space.States(packet.New), a, b)
+func (e *Engine) unlessNew(v *env, a, b packet.Set) packet.Set {
+	return e.space.If(e.states(v, packet.New), a, b)
 }
 
 // networkBit is bit i of the IP header.
@@ -207,7 +269,7 @@ func (e *Engine) indexBit(out bool, i int) packet.Set {
 // nameBit is bit i of the 16 bytes of an interface's name.
 func (e *Engine) nameBit(out bool, i int) packet.Set {
 	return e.space.Interfaces(ifaceField(out), func(name string) bool {
-		return i/8 < len(name) && name[i/8]>>(7-i%8)&1 == 1
+		return name != noInterface && i/8 < len(name) && name[i/8]>>(7-i%8)&1 == 1
 	})
 }
 
@@ -225,7 +287,7 @@ func (e *Engine) stateIs(v *env, m StateMask) packet.Set {
 	sp := e.space
 	var s packet.Set
 	if v.tracked {
-		s = sp.States(packetStates(m)).Minus(v.notrack)
+		s = e.states(v, packetStates(m)).Minus(v.notrack)
 	} else {
 		s = sp.None()
 		if m&StateInvalid != 0 {
@@ -262,7 +324,7 @@ func (e *Engine) hasEntry(v *env) packet.Set {
 	if !v.tracked {
 		return e.space.None()
 	}
-	return e.space.States(packet.New | packet.Established | packet.Related).Minus(v.notrack)
+	return e.states(v, packet.New|packet.Established|packet.Related).Minus(v.notrack)
 }
 
 // The bits of ct status (linux/netfilter/nf_conntrack_common.h) that a new,
@@ -281,11 +343,11 @@ func (e *Engine) statusBit(v *env, n int) packet.Set {
 	old := sp.Bit(packet.Status, 15-n)
 	switch n {
 	case 0, 1, 2, 3: // expected, seen-reply, assured, confirmed
-		return e.unlessNew(sp.None(), old)
+		return e.unlessNew(v, sp.None(), old)
 	case statusSNAT:
-		return e.unlessNew(e.always(v.snat), old)
+		return e.unlessNew(v, e.always(v.snat), old)
 	case statusDNAT:
-		return e.unlessNew(e.always(v.dnat), old)
+		return e.unlessNew(v, e.always(v.dnat), old)
 	}
 	return old
 }
@@ -321,14 +383,11 @@ func (e *Engine) tupleBit(v *env, f Field, i int) packet.Set {
 	case FieldCtOrigDport:
 		now, width = sp.Bit(packet.DstPort, i), 16
 	}
-	return e.unlessNew(now, sp.Bit(sp.Extra(string(f), width), i))
+	return e.unlessNew(v, now, sp.Bit(sp.Extra(string(f), width), i))
 }
 
 // assign gives the packets of cur the bits val in one 32-bit field.
-func (e *Engine) assign(old []packet.Set, f packet.Field, cur packet.Set, val []packet.Set) []packet.Set {
-	if old == nil {
-		old = e.space.Bits(f)
-	}
+func (e *Engine) assign(old []packet.Set, cur packet.Set, val []packet.Set) []packet.Set {
 	out := slices.Clone(old)
 	for i := range out {
 		out[i] = e.space.If(cur, val[i], old[i])

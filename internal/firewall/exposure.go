@@ -6,6 +6,7 @@ import (
 	"math/big"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"sekimori/packet"
 )
@@ -324,7 +325,7 @@ func (e *Engine) outsideInterfaces() []string {
 		return out
 	}
 	for _, n := range e.names {
-		if n != "" && n != "lo" {
+		if n != noInterface && n != "lo" {
 			out = append(out, n)
 		}
 	}
@@ -451,13 +452,14 @@ func (x *Exposure) cover(s packet.Set) []netip.Prefix {
 }
 
 func shownInterface(name string) string {
-	if n := len(name); n > 0 && name[n-1:] == anyOther {
-		if n == 1 {
-			return "any other"
-		}
-		return name[:n-1] + "*"
+	switch prefix, ok := strings.CutSuffix(name, anyOther); {
+	case !ok:
+		return name
+	case prefix == "":
+		return "any other"
+	default:
+		return prefix + "*"
 	}
-	return name
 }
 
 // most reports whether sources are at least half of all that can be routed: of

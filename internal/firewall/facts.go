@@ -10,6 +10,9 @@ type Facts struct {
 	Known bool
 	// Interfaces are all interfaces of the network namespace.
 	Interfaces []HostInterface
+	// Named are further interface names that packets may carry: those that a
+	// question mentions and that neither the host nor a rule has.
+	Named []string
 	// Local, Broadcast, Anycast and Multicast are the addresses to which
 	// routing gives that type (`ip route show table local`).
 	Local, Broadcast, Anycast, Multicast []netip.Prefix

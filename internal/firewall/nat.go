@@ -16,7 +16,7 @@ func (f *follower) translate(h Hook, chains []*Chain) {
 	e := f.e
 	var out []Flow
 	for _, fl := range f.flows {
-		begins := fl.Set.And(e.space.States(packet.New)).Minus(fl.env.notrack)
+		begins := fl.Set.And(e.states(&fl.env, packet.New)).Minus(fl.env.notrack)
 		others := fl.Set.Minus(begins)
 		var hits []natHit
 		undone := begins

@@ -93,6 +93,8 @@ func (f *follower) run(in packet.Set) Result {
 	f.res = Result{Accept: none, Drop: none, Reject: none}
 	v := f.e.newEnv()
 	v.version = f.e.nextVersion()
+	given := in
+	v.known, in = f.e.assume(in)
 	f.flows = []Flow{{Set: in, env: v}}
 	f.obstacles()
 	for _, h := range f.way.hooks() {
@@ -108,7 +110,18 @@ func (f *follower) run(in packet.Set) Result {
 		f.res.Accept = f.res.Accept.Or(fl.Set)
 		f.res.Flows = append(f.res.Flows, fl)
 	}
+	f.res.within(given)
 	return f.res
+}
+
+// within restricts a result to the packets that were asked about.
+func (r *Result) within(in packet.Set) {
+	r.Accept, r.Drop, r.Reject = r.Accept.And(in), r.Drop.And(in), r.Reject.And(in)
+	r.Refused = within(r.Refused, in)
+	for i := range r.Flows {
+		r.Flows[i].Set = r.Flows[i].Set.And(in)
+		r.Flows[i].Accepted = within(r.Flows[i].Accepted, in)
+	}
 }
 
 // obstacles lets everything on the way that cannot be evaluated refuse packets
@@ -265,10 +278,10 @@ func (f *follower) track() {
 		v := &f.flows[i].env
 		v.tracked = true
 		v.version = e.nextVersion()
-		if f.flows[i].Set.Overlaps(e.space.States(packet.New)) {
+		if v.known.states&packet.New != 0 {
 			fresh := e.space.Bits(packet.CtMark)
 			for k := range fresh {
-				fresh[k] = e.unlessNew(e.space.None(), fresh[k])
+				fresh[k] = e.unlessNew(v, e.space.None(), fresh[k])
 			}
 			v.ctmark = fresh
 		}

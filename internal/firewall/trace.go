@@ -75,6 +75,39 @@ func (e *Engine) WayOf(in packet.Set, hasIn, hasOut bool) Way {
 	return WayInput
 }
 
+// Packets returns the packets that a description means: what it does not say is
+// left open, but for what goes without saying. A packet is whole, without a mark
+// if it comes from a wire, and begins a connection; if it does so by TCP, with
+// SYN alone.
+func (e *Engine) Packets(p packet.Packet) packet.Set {
+	sp := e.space
+	given := func(f packet.Field) bool {
+		_, ok := p.Get(f)
+		return ok
+	}
+	if !given(packet.State) {
+		p = p.With(packet.State, 0)
+	}
+	if st, _ := p.Get(packet.State); st == 0 && !given(packet.TCPFlags) {
+		p = e.syn(p)
+	}
+	s := sp.Point(p)
+	if !given(packet.Fragment) {
+		s = s.And(e.firstFragment())
+	}
+	if !given(packet.Mark) && p.In != "" {
+		s = s.And(sp.Values(packet.Mark, packet.Range{}))
+	}
+	return s
+}
+
+func (e *Engine) syn(p packet.Packet) packet.Packet {
+	if proto, ok := p.Get(packet.Protocol); ok && proto == protoTCP {
+		return p.With(packet.TCPFlags, 0x02)
+	}
+	return p
+}
+
 // tracer collects the steps of a trace.
 type tracer struct {
 	steps []TraceStep

@@ -101,24 +101,26 @@ func (w *walk) rules(c *Chain, in packet.Set) outcome {
 		ro := w.oneRule(r, live)
 		w.rule, w.step = outer, outerStep
 		o.accept = o.accept.Or(ro.accept)
-		o.drop = o.drop.Or(ro.drop)
 		o.reject = o.reject.Or(ro.reject)
 		returned = returned.Or(ro.returned)
 		live = live.Minus(ro.taken)
 	}
 	o.rest = live.Or(returned)
+	// What met no other end was dropped: one difference here in place of a union
+	// for each rule.
+	o.drop = in.Minus(o.accept).Minus(o.reject).Minus(o.rest)
 	return o
 }
 
 // ruleOutcome is what one rule does: taken are the packets that do not go on to
-// the next rule, for whatever cause.
+// the next rule, for whatever cause. Those taken for no other cause are dropped.
 type ruleOutcome struct {
-	accept, drop, reject, returned, taken packet.Set
+	accept, reject, returned, taken packet.Set
 }
 
 func (w *walk) oneRule(r *Rule, live packet.Set) ruleOutcome {
 	none := w.e.space.None()
-	ro := ruleOutcome{none, none, none, none, none}
+	ro := ruleOutcome{none, none, none, none}
 	cur := live
 	var match packet.Set
 	pending := false
@@ -231,8 +233,6 @@ func (w *walk) final(k VerdictKind, cur packet.Set, ro *ruleOutcome) {
 	switch k {
 	case Accept:
 		ro.accept = ro.accept.Or(cur)
-	case Drop:
-		ro.drop = ro.drop.Or(cur)
 	case Reject:
 		ro.reject = ro.reject.Or(cur)
 	}
@@ -262,7 +262,6 @@ func (w *walk) call(v Verdict, cur packet.Set, ro *ruleOutcome) {
 	w.stack = w.stack[:len(w.stack)-1]
 	w.rule, w.called = caller, w.trace != nil
 	ro.accept = ro.accept.Or(o.accept)
-	ro.drop = ro.drop.Or(o.drop)
 	ro.reject = ro.reject.Or(o.reject)
 	if v.Kind == Goto {
 		ro.returned = ro.returned.Or(o.rest)
@@ -349,9 +348,9 @@ func groupVerdicts(elems []Elem) []verdictGroup {
 // end the rule.
 func (w *walk) assignStep(s Assign, cur packet.Set) packet.Set {
 	sp := w.e.space
-	f, old := packet.Mark, &w.env.mark
+	old := &w.env.mark
 	if s.Field == FieldCtMark {
-		f, old = packet.CtMark, &w.env.ctmark
+		old = &w.env.ctmark
 	}
 	if s.Map == nil {
 		load := w.loadable(s.Value)
@@ -363,7 +362,7 @@ func (w *walk) assignStep(s Assign, cur packet.Set) packet.Set {
 		if s.Field == FieldCtMark {
 			cur = cur.And(w.e.hasEntry(&w.env))
 		}
-		*old = w.e.assign(*old, f, cur, val)
+		*old = w.e.assign(w.now(s.Field), cur, val)
 		w.env.version = w.e.nextVersion()
 		return cur
 	}
@@ -381,25 +380,28 @@ func (w *walk) assignStep(s Assign, cur packet.Set) packet.Set {
 		if len(val) != 32 {
 			return w.forgetMarks(cur)
 		}
-		*old = w.e.assign(*old, f, hit, val)
+		*old = w.e.assign(w.now(s.Field), hit, val)
 		live, hits = live.Minus(hit), hits.Or(hit)
 	}
 	w.env.version = w.e.nextVersion()
 	return hits
 }
 
+// now returns the bits of a mark as they are at this point.
+func (w *walk) now(f Field) []packet.Set { return w.e.bits(&w.env, Whole(f, 0, 0, 32)) }
+
 // forgetMarks makes both marks of the packets unknown.
 func (w *walk) forgetMarks(cur packet.Set) packet.Set {
 	for _, m := range []struct {
-		f   packet.Field
+		f   Field
 		old *[]packet.Set
-	}{{packet.Mark, &w.env.mark}, {packet.CtMark, &w.env.ctmark}} {
+	}{{FieldMark, &w.env.mark}, {FieldCtMark, &w.env.ctmark}} {
 		val := make([]packet.Set, 32)
 		for i := range val {
 			text := "a mark that could not be decoded"
-			val[i] = w.e.undecodedSet(fmt.Sprintf("mark %d bit %d after %s", m.f, i, w.id(w.rule)), text)
+			val[i] = w.e.undecodedSet(fmt.Sprintf("%s bit %d after %s", m.f, i, w.id(w.rule)), text)
 		}
-		*m.old = w.e.assign(*m.old, m.f, cur, val)
+		*m.old = w.e.assign(w.now(m.f), cur, val)
 	}
 	w.env.version = w.e.nextVersion()
 	return cur
