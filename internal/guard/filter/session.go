@@ -1,0 +1,328 @@
+package filter
+
+import (
+	"bytes"
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+
+	"sekimori/internal/guard/logdate"
+	"sekimori/internal/guard/pyre"
+)
+
+const (
+	// MaxLine is how much of a line is looked at, in bytes.
+	MaxLine = 8 << 10
+	// lineBudget is what all patterns of one filter together may spend on one
+	// line, in units of pyre: about two milliseconds.
+	lineBudget = 400_000
+	// sessionsKept is how many sessions (<F-MLFID>) are remembered, and for how
+	// many seconds: as in fail2ban.
+	sessionsKept    = 100
+	sessionLifetime = 300
+)
+
+// Settings say how a Session reads lines.
+type Settings struct {
+	Clock logdate.Clock
+	// Year is the last one that a date may be of, or a few years before; that
+	// of Clock.Now if it is 0.
+	Year int
+	// All tries every pattern on a line and reports each that matches, and
+	// failures that are still pending, for trying a filter. Otherwise the first
+	// pattern that matches decides.
+	All bool
+}
+
+// A Match is a failure that a line, or several, told of.
+type Match struct {
+	Pattern int     // which failregex, from 0
+	ID      string  // who, as fail2ban names it: an address if there is one
+	Time    float64 // seconds since 1970; NaN never
+	// Addr is the address to blame. It is not valid if the log had a name
+	// instead (names are not looked up) or an identifier of another kind.
+	Addr netip.Prefix
+	// Pending is set if nobody is known yet, NoFailure if the line only helps to
+	// understand others; these are reported only with Settings.All.
+	Pending, NoFailure bool
+	// Dated is unset if the line had no date of its own.
+	Dated    bool
+	Attempts int      // how many lines tell of it
+	Lines    []string // these lines, without their dates
+	record   *record
+	names    []string
+}
+
+// Field returns what a group of the pattern captured, by the name that
+// fail2ban gives it: "user" for <F-USER>.
+func (m *Match) Field(name string) (string, bool) {
+	i := slices.Index(m.names, name)
+	if i < 0 || i >= len(m.record.values) {
+		return "", false
+	}
+	v := m.record.values[i]
+	return v.s, v.set
+}
+
+// Fields returns the names of the fields that have a value.
+func (m *Match) Fields() []string {
+	var out []string
+	for i, v := range m.record.values {
+		if v.set {
+			out = append(out, m.names[i])
+		}
+	}
+	return out
+}
+
+// User returns the user name that was tried, if the line has one.
+func (m *Match) User() string { return m.record.values[fieldUser].s }
+
+// Users returns all the user names that were tried in the same session.
+func (m *Match) Users() []string { return m.record.users }
+
+// A value is the text of a field; not set is less than empty.
+type value struct {
+	s   string
+	set bool
+}
+
+// A record is what is known about a failure, possibly from several lines of
+// one session.
+type record struct {
+	values    []value
+	users     []string
+	pending   bool
+	lines     []string // that tell of failures
+	lineCount int
+	helping   []string // that do not
+	helpCount int
+}
+
+func (r *record) truthy(i int) bool { return r.values[i].s != "" }
+
+func (r *record) clone() *record {
+	c := *r
+	c.values = slices.Clone(r.values)
+	c.users = slices.Clone(r.users)
+	c.lines = slices.Clone(r.lines)
+	return &c
+}
+
+// A Counts says what a Session has seen.
+type Counts struct {
+	Lines     uint64 // given to Line
+	Candidate uint64 // that had the literals of a pattern
+	Matched   uint64
+	Exhausted uint64 // for which the effort did not suffice: it is not known whether they match
+	Undated   uint64 // that matched without a date of their own
+	Cut       uint64 // longer than MaxLine
+}
+
+// A Session runs a Filter over the lines of one log, in their order. It is not
+// for use by two goroutines at the same time.
+type Session struct {
+	f        *Filter
+	set      Settings
+	m        *pyre.Machine
+	dates    *logdate.Detector
+	sessions cache
+	counts   Counts
+
+	buf     []byte // the line without its date, ending in a newline
+	pending []tuple
+	out     []Match
+	budget  int
+	prefAt  [][2]int32 // groups of prefregex in buf
+	spans   [][2]int32 // of the last failregex
+	done    bool       // nothing more is to be tried on this line
+	// lastDate is the time of the last line that had one.
+	lastDate float64
+	lastText string
+	hasLast  bool
+}
+
+// A tuple is a line in three parts: before its date, the date, after it.
+type tuple struct{ pre, date, post string }
+
+func (t tuple) text() string { return t.pre + t.post }
+
+// NewSession returns a Session. The error is that of a datepattern.
+func (f *Filter) NewSession(s Settings) (*Session, error) {
+	if s.Year == 0 {
+		s.Year = s.Clock.Now.In(s.Clock.Local).Year()
+	}
+	d, err := logdate.New(f.def.DatePatterns, logdate.Options{Year: s.Year})
+	if err != nil {
+		return nil, Errors{{f.def.Pos["datepattern"], err.Error()}}
+	}
+	return &Session{f: f, set: s, m: pyre.NewMachine(), dates: d, sessions: newCache()}, nil
+}
+
+// Counts returns what the session has seen so far.
+func (s *Session) Counts() Counts { return s.counts }
+
+// SetNow tells the session what time it is.
+func (s *Session) SetNow(t time.Time) { s.set.Clock.Now = t }
+
+// Line reads a line that has its date in it. The result is valid until the
+// next call.
+func (s *Session) Line(line []byte) []Match { return s.line(line, nil) }
+
+func (s *Session) line(line []byte, only []uint64) []Match {
+	line = s.begin(line)
+	from, to, ok := s.dates.Find(s.m, line, &s.budget)
+	now := float64(s.set.Clock.Now.Unix())
+	t := stamp{}
+	switch {
+	case !ok:
+		from, to = 0, 0
+		t.lastKnown(s, now)
+	case from == to:
+		if s.hasLast && s.lastDate > now-60 {
+			from, to, t.sec, t.text = 0, 0, s.lastDate, s.lastText
+		} else {
+			t.sec = now
+		}
+		t.dated = true
+	default:
+		t.lazy = true
+	}
+	s.cut(line, from, to)
+	return s.find(line, from, to, t, only)
+}
+
+// LineAt reads a line whose time is known, as from the journal.
+func (s *Session) LineAt(line []byte, seconds float64) []Match {
+	return s.lineAt(line, seconds, nil)
+}
+
+func (s *Session) lineAt(line []byte, seconds float64, only []uint64) []Match {
+	line = s.begin(line)
+	s.lastDate, s.hasLast = seconds, true
+	s.cut(line, 0, 0)
+	return s.find(line, 0, 0, stamp{sec: seconds, dated: true}, only)
+}
+
+// begin counts the line, takes off its end and caps it.
+func (s *Session) begin(line []byte) []byte {
+	s.counts.Lines++
+	s.out, s.budget = s.out[:0], lineBudget
+	line = bytes.TrimRight(line, "\r\n")
+	if len(line) > MaxLine {
+		s.counts.Cut++
+		line = line[:MaxLine]
+	}
+	return line
+}
+
+// A stamp is the time of a line; lazy if its date is found but not read yet.
+type stamp struct {
+	sec   float64
+	text  string
+	dated bool
+	lazy  bool
+}
+
+// lastKnown takes the time of the line before, if it is recent, or now.
+func (t *stamp) lastKnown(s *Session, now float64) {
+	t.dated, t.lazy, t.sec = false, false, now
+	if s.hasLast && s.lastDate > now-60 {
+		t.sec, t.text = s.lastDate, s.lastText
+	}
+}
+
+// cut fills buf with the line without the bytes from-to.
+func (s *Session) cut(line []byte, from, to int) {
+	s.buf = append(s.buf[:0], line[:from]...)
+	s.buf = append(s.buf, line[to:]...)
+	s.buf = append(s.buf, '\n')
+}
+
+// read reads the date that was found, once it is known to matter.
+func (s *Session) read(line []byte, from, to int, t *stamp) {
+	if !t.lazy {
+		return
+	}
+	t.lazy = false
+	if sec, ok := s.dates.Read(s.set.Clock); ok {
+		t.sec, t.dated = sec, true
+		s.lastDate, s.hasLast = sec, true
+		if s.f.def.MaxLines > 1 {
+			s.lastText = string(line[from:to])
+		}
+		return
+	}
+	t.lastKnown(s, float64(s.set.Clock.Now.Unix()))
+}
+
+// search runs a pattern, counting what the budget does not allow to decide.
+func (s *Session) search(p *pattern, text []byte) bool {
+	switch s.m.Search(p.re, text, &s.budget) {
+	case pyre.Matched:
+		return true
+	case pyre.Exhausted:
+		s.exhausted()
+	}
+	return false
+}
+
+func (s *Session) exhausted() {
+	// Once for each line: what is left of the budget is nothing.
+	if s.budget >= 0 {
+		s.counts.Exhausted++
+		s.budget = -1
+	}
+}
+
+// addressOf says who a record blames, as fail2ban does: the address if there
+// is one, or a name, or the identifier.
+func addressOf(r *record) (id string, addr netip.Prefix, ok bool) {
+	v := r.values
+	switch {
+	case v[fieldIP4].set:
+		addr = parseAddress(v[fieldIP4].s, v[fieldCIDR].s)
+		id = v[fieldIP4].s
+	case v[fieldIP6].set:
+		addr = parseAddress(v[fieldIP6].s, v[fieldCIDR].s)
+		id = v[fieldIP6].s
+	case v[fieldDNS].set:
+		id = v[fieldDNS].s
+		addr = parseAddress(id, "")
+	case v[fieldID].set:
+		id = v[fieldID].s
+		return id, parseAddress(id, ""), true
+	default:
+		return "", netip.Prefix{}, false
+	}
+	if addr.IsValid() {
+		if id = addr.Addr().String(); !addr.IsSingleIP() {
+			id = addr.String()
+		}
+	}
+	if fid := v[fieldID]; fid.set && fid.s != id {
+		id = fid.s
+	}
+	return id, addr, true
+}
+
+// parseAddress reads an address and, if it is given, the length of its prefix.
+func parseAddress(s, cidr string) netip.Prefix {
+	a, err := netip.ParseAddr(s)
+	if err != nil || a.Zone() != "" {
+		return netip.Prefix{}
+	}
+	a = a.Unmap()
+	bits := a.BitLen()
+	if cidr != "" {
+		if n, err := strconv.Atoi(cidr); err == nil && n <= bits {
+			bits = n
+		}
+	}
+	p, err := a.Prefix(bits)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	return p
+}
