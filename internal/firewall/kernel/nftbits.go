@@ -1,0 +1,276 @@
+package kernel
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"sekimori/internal/firewall"
+)
+
+// known bits of a field in a comparison with one value: by index, which bits are
+// asked for and what they must be.
+type wanted struct {
+	field firewall.Field
+	width int
+	// at maps the index of a bit to what it has to be.
+	at map[int]bool
+}
+
+// want collects the bits of a comparison with one value. It fails where bits of
+// several fields, or contradictions, are among them.
+func want(rel relation) (wanted, bool) {
+	w := wanted{at: make(map[int]bool, len(rel.v.bits))}
+	for i, b := range rel.v.bits {
+		v := rel.lo[i/8]>>(7-i%8)&1 == 1
+		if b.Field == "" {
+			if v != b.Invert {
+				return w, false
+			}
+			continue
+		}
+		if w.field != "" && b.Field != w.field {
+			return w, false
+		}
+		w.field, w.width = b.Field, fieldWidth(b)
+		w.at[int(b.Index)] = v != b.Invert
+	}
+	return w, w.field != ""
+}
+
+// cut returns mask and value of the bits from off on.
+func (w wanted) cut(off, n int) (mask, value []byte, count int) {
+	m, v := make([]bool, n), make([]bool, n)
+	for i := range n {
+		if x, ok := w.at[off+i]; ok {
+			m[i], v[i] = true, x
+			count++
+		}
+	}
+	return packBits(m), packBits(v), count
+}
+
+// fieldsText shows a comparison with one value field by field: several loads that
+// nft has merged, prefixes, masks.
+func (r *rule) fieldsText(rel relation) (string, bool) {
+	w, ok := want(rel)
+	if !ok {
+		return "", false
+	}
+	if needOf(w.field) < 0 || needOf(w.field) == needCt {
+		name := shownName(w.field)
+		if s, ok := r.namePrefix(w, name, rel.neg); ok {
+			return s, true
+		}
+		if w.width <= 0 {
+			w.width = slices.Max(slices.Collect(keys(w.at))) + 1
+		}
+		mask, value, _ := w.cut(0, w.width)
+		return maskText(name, fieldType(string(w.field)), mask, value, rel.neg, r.n), true
+	}
+	prefix, fields := r.n.header(w.field, r.text.l3, r.text.l4)
+	left := len(w.at)
+	var parts []string
+	for _, h := range fields {
+		mask, value, n := w.cut(h.off, h.len)
+		if n == 0 {
+			continue
+		}
+		left -= n
+		parts = append(parts, r.headerText(prefix+h.name, h, mask, value, n, rel.neg))
+	}
+	if left > 0 || len(parts) == 0 || rel.neg && len(parts) > 1 {
+		return r.rawText(w, rel.neg), true
+	}
+	r.imply(w.field, prefix)
+	return strings.Join(parts, " "), true
+}
+
+func keys(m map[int]bool) func(func(int) bool) {
+	return func(yield func(int) bool) {
+		for k := range m {
+			if !yield(k) {
+				return
+			}
+		}
+	}
+}
+
+func (r *rule) headerText(name string, h headerField, mask, value []byte, n int, neg bool) string {
+	op := " "
+	if neg {
+		op = " != "
+	}
+	switch {
+	case n == h.len && h.typ == typeTCPFlags && !neg:
+		return name + " == " + h.typ.format(value, r.n)
+	case n == h.len:
+		return name + op + h.typ.format(value, r.n)
+	case h.typ == typeIPv4 || h.typ == typeIPv6:
+		hi := make([]byte, len(value))
+		for i := range hi {
+			hi[i] = value[i] | ^mask[i]
+		}
+		if p, ok := prefixOf(value, hi); ok {
+			return name + op + p
+		}
+		return name + " & " + h.typ.format(mask, r.n) + map[bool]string{true: " != ", false: " == "}[neg] + h.typ.format(value, r.n)
+	}
+	return maskText(name, h.typ, mask, value, neg, r.n)
+}
+
+// maskText shows a comparison of some bits of a field.
+func maskText(name string, typ dataType, mask, value []byte, neg bool, n *nftables) string {
+	op := " == "
+	if neg {
+		op = " != "
+	}
+	switch typ {
+	case typeTCPFlags, typeCtStatus, typeCtState:
+		m, v := flagWords(typ, number(mask)), flagWords(typ, number(value))
+		switch {
+		case m == "":
+		case number(value) == 0 && neg:
+			return name + " " + m
+		case number(value) == 0:
+			return name + " & (" + strings.ReplaceAll(m, ",", " | ") + ") == 0"
+		case v != "" && typ == typeTCPFlags && neg:
+			return name + " != " + v + " / " + m
+		case v != "" && typ == typeTCPFlags:
+			return name + " " + v + " / " + m
+		}
+	}
+	if typ != typeMark {
+		typ = typeHex
+	}
+	if len(mask) > 8 {
+		typ = typeHex
+	}
+	return name + " & " + typ.format(mask, n) + op + typ.format(value, n)
+}
+
+// namePrefix shows the comparison of the beginning of an interface's name.
+func (r *rule) namePrefix(w wanted, name string, neg bool) (string, bool) {
+	if fieldType(string(w.field)) != typeIfname || len(w.at)%8 != 0 {
+		return "", false
+	}
+	n := len(w.at)
+	_, value, count := w.cut(0, n)
+	if count != n {
+		return "", false
+	}
+	s := strings.TrimRight(string(value), "\x00")
+	if len(s) == len(value) && n < 8*ifNameLen {
+		s += "*"
+	}
+	return name + rangeWords(neg, fmt.Sprintf("%q", s)), true
+}
+
+// rawText shows bits of a header that have no name.
+func (r *rule) rawText(w wanted, neg bool) string {
+	idx := slices.Sorted(keys(w.at))
+	from := idx[0] &^ 7
+	n := (idx[len(idx)-1] | 7) + 1 - from
+	mask, value, count := w.cut(from, n)
+	name := rawName(w.field, from, n)
+	if count == n {
+		return name + rangeWords(neg, fmt.Sprintf("0x%x", value))
+	}
+	return name + fmt.Sprintf(" & 0x%x", mask) + map[bool]string{true: " != ", false: " == "}[neg] + fmt.Sprintf("0x%x", value)
+}
+
+// maxShown bounds the elements of an anonymous set that a rule's text shows.
+const maxShown = 64
+
+// setText shows a set: by name, or its elements where it has none. Data are of
+// the types given, and in host order if so.
+func (r *rule) setText(m *firewall.Set, key []*operand, data []dataType, host bool) string {
+	if !strings.HasPrefix(m.Name, "__") {
+		return "@" + m.Name
+	}
+	sels := make([]selector, len(key))
+	for i, k := range key {
+		sels[i], _ = r.selectorOf(k)
+	}
+	var parts []string
+	for i, e := range m.Elems {
+		if i == maxShown {
+			parts = append(parts, fmt.Sprintf("… %d more", len(m.Elems)-i))
+			break
+		}
+		s := r.elementText(e, sels)
+		switch {
+		case e.Verdict != nil:
+			s += " : " + e.Verdict.String()
+		case e.Data != nil:
+			s += " : " + r.dataText(e.Data, data, host)
+		}
+		parts = append(parts, s)
+	}
+	if m.Opaque != "" {
+		return "{ [" + m.Opaque + "] }"
+	}
+	return "{ " + strings.Join(parts, ", ") + " }"
+}
+
+func (r *rule) elementText(e firewall.Elem, sels []selector) string {
+	if e.Key == nil {
+		return "*"
+	}
+	parts := make([]string, len(e.Key))
+	for i, iv := range e.Key {
+		var s selector
+		if i < len(sels) {
+			s = sels[i]
+		}
+		lo, hi := turned(iv.Lo, s.host), turned(iv.Hi, s.host)
+		parts[i] = s.typ.element(lo, hi, r.n)
+	}
+	return strings.Join(parts, " . ")
+}
+
+// element is interval for what stands in a set, where only from-to is understood.
+func (t dataType) element(lo, hi []byte, n *nftables) string {
+	s := t.interval(lo, hi, n)
+	if strings.HasPrefix(s, "<=") || strings.HasPrefix(s, ">=") {
+		return t.format(lo, n) + "-" + t.format(hi, n)
+	}
+	return s
+}
+
+// dataText shows what a map holds: a value, or several in a row.
+func (r *rule) dataText(b []byte, ts []dataType, host bool) string {
+	var parts []string
+	for i, t := range ts {
+		n := map[dataType]int{typeIPv4: 4, typeIPv6: 16, typePort: 2}[t]
+		if n == 0 || i == len(ts)-1 && len(ts) == 1 {
+			n = len(b)
+		}
+		if n > len(b) {
+			return fmt.Sprintf("0x%x", b)
+		}
+		parts = append(parts, t.format(turned(b[:n], host), r.n))
+		b = b[min((n+3)&^3, len(b)):]
+	}
+	return strings.Join(parts, " . ")
+}
+
+// sayLookup adds the text of a look-up in a set.
+func (r *rule) sayLookup(key []*operand, neg bool, s *set) {
+	name := r.keyText(key)
+	r.say(name + rangeWords(neg, r.setText(s.Set, key, nil, false)))
+}
+
+func (r *rule) sayVerdictMap(key []*operand, s *set) {
+	name := r.keyText(key)
+	r.say(name + " vmap " + r.setText(s.Set, key, nil, false))
+}
+
+// keyText shows what a set is asked with.
+func (r *rule) keyText(key []*operand) string {
+	parts := make([]string, len(key))
+	for i, k := range key {
+		parts[i] = r.valueText(k, typeHex, false)
+	}
+	return strings.Join(parts, " . ")
+}

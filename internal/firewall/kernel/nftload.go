@@ -1,0 +1,350 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+
+	"sekimori/internal/firewall"
+)
+
+// errUnknown is the error of an expression that is not known at all.
+var errUnknown = errors.New("not known")
+
+// field returns bits of a field as a register holds them: in host order, the bytes
+// of a number stand the other way round.
+func (n *nftables) field(k loadKey) *operand {
+	if v := n.loads[k]; v != nil {
+		return v
+	}
+	v := firewall.Whole(k.field, k.width, k.from, k.bits)
+	if k.hostEndian {
+		v = v.Reverse()
+	}
+	o := &operand{bits: v}
+	n.loads[k] = o
+	return o
+}
+
+// free returns a field without a meaning of its own for the evaluation.
+func (n *nftables) free(name string, bits int, hostEndian bool) *operand {
+	return n.field(loadKey{field: firewall.Field(name), width: bits, bits: bits, hostEndian: hostEndian})
+}
+
+// freeBool is a byte that is 0 or 1, as the kernel stores a bool; which of both is
+// a property of the packet.
+func (n *nftables) freeBool(name string) *operand {
+	return &operand{kind: truth, text: name, cond: freeBit(name)}
+}
+
+func freeBit(name string) firewall.Cond {
+	return firewall.Compare{Value: firewall.FreeField(name, 1), In: []firewall.Interval{{Lo: []byte{1}, Hi: []byte{1}}}}
+}
+
+// Attributes of payload (enum nft_payload_attributes).
+const (
+	payloadAttrDreg      = 1
+	payloadAttrBase      = 2
+	payloadAttrOffset    = 3
+	payloadAttrLen       = 4
+	payloadAttrSreg      = 5
+	payloadAttrCsumType  = 6
+	payloadAttrCsumOff   = 7
+	payloadAttrCsumFlags = 8
+)
+
+// headers are the bases of payload loads (enum nft_payload_bases).
+func headers() [4]firewall.Field {
+	return [...]firewall.Field{firewall.FieldLink, firewall.FieldNetwork, firewall.FieldTransport, firewall.FieldInner}
+}
+
+func (r *rule) payload(data []byte) error {
+	a := read(data, types(payloadAttrDreg, payloadAttrBase, payloadAttrOffset, payloadAttrLen,
+		payloadAttrSreg, payloadAttrCsumType, payloadAttrCsumOff, payloadAttrCsumFlags))
+	base, off, n := a.num(payloadAttrBase), int(a.num(payloadAttrOffset)), int(a.num(payloadAttrLen))
+	switch {
+	case a.err != nil:
+		return a.err
+	case base > 3:
+		return fmt.Errorf("header %d is not known", base)
+	case off > 255 || n > 255:
+		return fmt.Errorf("%d bytes at %d", n, off)
+	case a.has(payloadAttrSreg) == a.has(payloadAttrDreg):
+		return errors.New("neither a load nor a write")
+	case a.has(payloadAttrSreg):
+		return r.rewrite(a, headers()[base], off, n)
+	}
+	f := headers()[base]
+	v := r.n.field(loadKey{field: f, from: 8 * off, bits: 8 * n})
+	r.requireHeader(f, 8*(off+n))
+	if r.n.facts.changed(v.bits) {
+		v = &operand{kind: varying, text: r.valueText(v, typeHex, false) + ", which a rule changes,", stateful: true}
+	}
+	return r.store(a.num(payloadAttrDreg), v, n)
+}
+
+// requireHeader notes that a header has to be so long. The fixed part of the IP
+// header is always there in tables that see nothing but IP.
+func (r *rule) requireHeader(f firewall.Field, bits int) {
+	if f == firewall.FieldNetwork {
+		switch fixed := map[firewall.Family]int{firewall.IPv4: 160, firewall.IPv6: 320, firewall.Inet: 160}[r.t.Family]; {
+		case bits <= fixed:
+			return
+		case bits <= 320 && r.text.l3 == firewall.IPv6:
+			return // behind a comparison of meta nfproto
+		}
+	}
+	r.require(needOf(f), bits)
+}
+
+// changed reports whether some rule rewrites one of the bits.
+func (f *facts) changed(v firewall.Value) bool {
+	if len(f.rewritten) == 0 {
+		return false
+	}
+	for _, b := range v {
+		if f.rewritten[headerBit{b.Field, int(b.Index)}] {
+			return true
+		}
+	}
+	return false
+}
+
+// rewrite is a payload write. Bytes that decide about the packet's way make the
+// rule and the whole family undecided; for others, whoever looks at them is.
+func (r *rule) rewrite(a *reader, f firewall.Field, off, n int) error {
+	v, err := r.source(a.num(payloadAttrSreg), n)
+	if err != nil {
+		return err
+	}
+	a.flags(payloadAttrCsumFlags, 1)
+	if t := a.numOr(payloadAttrCsumType, 0); t > 2 || a.err != nil {
+		return fmt.Errorf("checksum type %d: %v", t, a.err)
+	}
+	vital := false
+	var changed firewall.Value
+	for i := range 8 * n {
+		to := headerBit{f, 8*off + i}
+		if v.kind == plain && v.bits[i] == (firewall.Bit{Field: f, Index: uint16(to.index)}) {
+			continue
+		}
+		changed = append(changed, firewall.Bit{Field: f, Index: uint16(to.index)})
+		vital = vital || r.vital(to)
+		if !r.n.facts.rewritten[to] {
+			r.n.facts.rewritten[to], r.n.facts.grown = true, true
+		}
+	}
+	if len(changed) == 0 {
+		return nil
+	}
+	what := r.writeText(changed, v, off)
+	if vital {
+		r.opaque("rewrites "+what, a.attrs[payloadAttrOffset])
+		r.n.obstacle(firewall.Obstacle{
+			What:   fmt.Sprintf("rule of %s (handle %d): %s", r.c.Place(), r.raw.handle, what),
+			Why:    "it rewrites a part of the packet that decides where the packet goes",
+			Family: ipFamily(r.t.Family),
+		})
+		return nil
+	}
+	r.settle(nil)
+	r.say(what)
+	return nil
+}
+
+// writeText shows what a payload write changes, and to what where that is plain.
+func (r *rule) writeText(changed firewall.Value, v *operand, off int) string {
+	first, last := changed[0], changed[len(changed)-1]
+	prefix, fields := r.n.header(first.Field, r.text.l3, r.text.l4)
+	for _, h := range fields {
+		if int(first.Index) < h.off || int(last.Index) >= h.off+h.len || h.off < 8*off || v.kind == plain && h.off+h.len > 8*off+len(v.bits) {
+			continue
+		}
+		r.imply(first.Field, prefix)
+		if v.kind == plain {
+			bits := v.bits[h.off-8*off : h.off-8*off+h.len]
+			if b, ok := constBits(bits); ok {
+				return prefix + h.name + " set " + h.typ.format(b, r.n)
+			}
+		}
+		return prefix + h.name + " set " + r.valueText(v, h.typ, false)
+	}
+	return rawName(first.Field, int(first.Index), int(last.Index-first.Index)+1) + " set " + r.valueText(v, typeHex, false)
+}
+
+// constBits packs bits that are all constants.
+func constBits(v firewall.Value) ([]byte, bool) {
+	out := make([]bool, len(v))
+	for i, b := range v {
+		if b.Field != "" {
+			return nil, false
+		}
+		out[i] = b.Invert
+	}
+	return packBits(out), true
+}
+
+func (n *nftables) obstacle(o firewall.Obstacle) { n.found[o.What] = o }
+
+// vital reports whether a bit of a header decides where a packet goes and what it
+// is: addresses, protocol, fragment, ports (ICMP type and code), TCP flags.
+func (r *rule) vital(b headerBit) bool {
+	i := b.index
+	switch b.field {
+	case firewall.FieldNetwork:
+		v4 := i < 8 || i >= 48 && i < 64 || i >= 72 && i < 80 || i >= 96
+		v6 := i < 4 || i >= 48 && i < 56 || i >= 64
+		switch r.text.l3 {
+		case firewall.IPv4:
+			return v4
+		case firewall.IPv6:
+			return v6
+		}
+		return v4 || v6
+	case firewall.FieldTransport:
+		return i < 32 || i >= 96 && i < 112
+	case firewall.FieldLink:
+		return true
+	}
+	return false
+}
+
+// Attributes of meta and their like: destination, key, source.
+const (
+	metaAttrDreg = 1
+	metaAttrKey  = 2
+	metaAttrSreg = 3
+)
+
+// metaKey describes what one key of meta loads (enum nft_meta_keys).
+type metaKey struct {
+	name  string
+	bytes int
+	// host is true for numbers in host order.
+	host bool
+	// field is set where the evaluation knows the field.
+	field firewall.Field
+	// varies is true where the value is not the packet's own.
+	varies, stateful bool
+	// lacking is true where the value may be missing, which ends the rule.
+	lacking bool
+}
+
+func metaKeys() []metaKey {
+	return []metaKey{
+		{name: "meta length", bytes: 4, host: true},
+		{name: "meta protocol", bytes: 2, field: firewall.FieldProtocol},
+		{name: "meta priority", bytes: 4, host: true, varies: true, stateful: true},
+		{name: "meta mark", bytes: 4, host: true, field: firewall.FieldMark},
+		{name: "iif", bytes: 4, host: true, field: firewall.FieldIif},
+		{name: "oif", bytes: 4, host: true, field: firewall.FieldOif},
+		{name: "iifname", bytes: 16, field: firewall.FieldIifName},
+		{name: "oifname", bytes: 16, field: firewall.FieldOifName},
+		{name: "iiftype", bytes: 2, host: true, lacking: true},
+		{name: "oiftype", bytes: 2, host: true, lacking: true},
+		{name: "meta skuid", bytes: 4, host: true, lacking: true},
+		{name: "meta skgid", bytes: 4, host: true, lacking: true},
+		{name: "meta nftrace", bytes: 1, varies: true}, // can only be set
+		{name: "meta rtclassid", bytes: 4, host: true, lacking: true, varies: true},
+		{name: "meta secmark", bytes: 4, host: true, varies: true, stateful: true},
+		{name: "meta nfproto", bytes: 1, field: firewall.FieldNFProto},
+		{name: "meta l4proto", bytes: 1, field: firewall.FieldL4Proto},
+		{name: "meta ibrname", bytes: 16, lacking: true},
+		{name: "meta obrname", bytes: 16, lacking: true},
+		{name: "meta pkttype", bytes: 1},
+		{name: "meta cpu", bytes: 4, host: true, varies: true},
+		{name: "meta iifgroup", bytes: 4, host: true, lacking: true},
+		{name: "meta oifgroup", bytes: 4, host: true, lacking: true},
+		{name: "meta cgroup", bytes: 4, host: true, varies: true, lacking: true},
+		{name: "meta random", bytes: 4, host: true, varies: true, stateful: true},
+		{name: "meta ipsec", bytes: 1, varies: true},
+		{name: "meta iifkind", bytes: 16, lacking: true},
+		{name: "meta oifkind", bytes: 16, lacking: true},
+		{name: "meta ibrpvid", bytes: 2, host: true, lacking: true},
+		{name: "meta ibrvproto", bytes: 2, lacking: true},
+		{name: "meta time", bytes: 8, host: true, varies: true},
+		{name: "meta day", bytes: 1, varies: true},
+		{name: "meta hour", bytes: 4, host: true, varies: true},
+		{name: "meta sdif", bytes: 4, host: true},
+		{name: "meta sdifname", bytes: 16},
+		{name: "meta broute", bytes: 1, varies: true}, // can only be set
+		{name: "meta ibrhwaddr", bytes: 6, lacking: true},
+	}
+}
+
+func (r *rule) meta(data []byte) error {
+	a := read(data, types(metaAttrDreg, metaAttrKey, metaAttrSreg))
+	num := a.num(metaAttrKey)
+	switch {
+	case a.err != nil:
+		return a.err
+	case int(num) >= len(r.n.metas):
+		return fmt.Errorf("key %d is not known", num)
+	case a.has(metaAttrSreg) == a.has(metaAttrDreg):
+		return errors.New("neither a load nor an assignment")
+	}
+	k := r.n.metas[num]
+	if a.has(metaAttrSreg) {
+		return r.metaSet(a, k)
+	}
+	return r.store(a.num(metaAttrDreg), r.metaLoad(k), k.bytes)
+}
+
+func (r *rule) metaLoad(k metaKey) *operand {
+	switch {
+	case k.field != "":
+		return r.n.field(loadKey{field: k.field, bits: 8 * k.bytes, hostEndian: k.host})
+	case k.varies || r.n.facts.assigned[k.name]:
+		if k.lacking {
+			r.match(firewall.Varies{Text: k.name + " is known"})
+		}
+		return &operand{kind: varying, text: k.name, stateful: k.stateful || r.n.facts.assigned[k.name]}
+	case k.lacking:
+		r.match(firewall.Varies{Text: k.name + " is known"})
+	}
+	return r.n.free(k.name, 8*k.bytes, k.host)
+}
+
+// metaSet is an assignment to a packet's metadata. What no rule looks at changes
+// nothing; where one does, its answer has become uncertain.
+func (r *rule) metaSet(a *reader, k metaKey) error {
+	n := k.bytes
+	v, err := r.source(a.num(metaAttrSreg), n)
+	if err != nil || a.err != nil {
+		return errors.Join(err, a.err)
+	}
+	what := k.name + " set " + r.valueText(v, fieldType(k.name), k.host)
+	switch k.name {
+	case "meta mark":
+		r.assign(firewall.FieldMark, v)
+	case "meta priority", "meta nftrace", "meta secmark", "meta pkttype":
+		r.n.facts.assign(k.name)
+		r.settle(nil)
+	case "meta broute": // makes a bridge hand the frame to the IP stack
+		r.opaque(what, a.attrs[metaAttrKey])
+		return nil
+	default:
+		return fmt.Errorf("%s cannot be set", k.name)
+	}
+	r.say(what)
+	return nil
+}
+
+func (f *facts) assign(key string) {
+	if !f.assigned[key] {
+		f.assigned[key], f.grown = true, true
+	}
+}
+
+// assign sets a mark to what 4 bytes of registers hold, a number in host order.
+func (r *rule) assign(f firewall.Field, v *operand) {
+	s := firewall.Assign{Field: f}
+	switch v.kind {
+	case plain:
+		if len(v.bits) == 32 {
+			s.Value = v.bits.Reverse()
+		}
+	case mapped:
+		s.Map, s.Value = r.markMap(v)
+	}
+	r.emit(s) // without a value: of the packet's marks, nothing is known afterwards
+}

@@ -1,0 +1,460 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"sekimori/internal/firewall"
+)
+
+// Flags of translations (NF_NAT_RANGE_ in linux/netfilter/nf_nat.h).
+const (
+	natMapIPs     = 1
+	natProto      = 2
+	natRandom     = 4
+	natPersistent = 8
+	natFully      = 16
+	natNetmap     = 64
+	natKnown      = natMapIPs | natProto | natRandom | natPersistent | natFully | natNetmap
+)
+
+func natFlagText(flags uint32) string {
+	var words []string
+	for _, f := range []struct {
+		bit  uint32
+		name string
+	}{{natRandom, "random"}, {natFully, "fully-random"}, {natPersistent, "persistent"}} {
+		if flags&f.bit != 0 {
+			words = append(words, f.name)
+		}
+	}
+	if len(words) == 0 {
+		return ""
+	}
+	return " " + strings.Join(words, ",")
+}
+
+// target reads what a translation puts in from one or two registers.
+func (r *rule) target(a *reader, lo, hi, n int) (firewall.NATTarget, string, error) {
+	var t firewall.NATTarget
+	if !a.has(lo) {
+		if a.has(hi) {
+			return t, "", errors.New("an upper end without a lower one")
+		}
+		return t, "", nil
+	}
+	from, err := r.source(a.num(lo), n)
+	if err != nil || a.err != nil {
+		return t, "", errors.Join(err, a.err)
+	}
+	to := from
+	if a.has(hi) {
+		if to, err = r.source(a.num(hi), n); err != nil || a.err != nil {
+			return t, "", errors.Join(err, a.err)
+		}
+	}
+	lob, lok := from.isConst()
+	hib, hok := to.isConst()
+	switch {
+	case lok && hok:
+		t.Lo, t.Hi = lob, hib
+		return t, r.targetText(lob, hib), nil
+	case from == to || a.num(lo) == a.num(hi):
+		t, text := r.mappedTarget(a.num(lo), n)
+		return t, text, nil
+	}
+	t.Unknown = true
+	return t, r.valueText(from, typeHex, false) + "-" + r.valueText(to, typeHex, false), nil
+}
+
+// mappedTarget reads a target that comes from a map: the bytes of it that begin at
+// a register.
+func (r *rule) mappedTarget(reg uint32, n int) (firewall.NATTarget, string) {
+	at, err := register(reg, n)
+	if err != nil {
+		return firewall.NATTarget{Unknown: true}, ""
+	}
+	c := r.regs[at]
+	if c.v == nil || c.v.kind != mapped {
+		return firewall.NATTarget{Unknown: true}, "an address that is not fixed"
+	}
+	for i := range n {
+		if r.regs[at+i].v != c.v || r.regs[at+i].i != c.i+i {
+			return firewall.NATTarget{Unknown: true}, c.v.text
+		}
+	}
+	key, m := r.askable(c.v.m, c.v.key)
+	return firewall.NATTarget{Map: m, Key: key, DataOffset: c.i}, c.v.text
+}
+
+func (r *rule) targetText(lo, hi []byte) string {
+	t := typePort
+	switch len(lo) {
+	case 4:
+		t = typeIPv4
+	case 16:
+		t = typeIPv6
+	}
+	s := t.format(lo, r.n)
+	if string(lo) != string(hi) {
+		s += "-" + t.format(hi, r.n)
+	}
+	return s
+}
+
+// Attributes of nat (enum nft_nat_attributes).
+const (
+	natAttrType     = 1
+	natAttrFamily   = 2
+	natAttrAddrMin  = 3
+	natAttrAddrMax  = 4
+	natAttrProtoMin = 5
+	natAttrProtoMax = 6
+	natAttrFlags    = 7
+)
+
+func (r *rule) nat(data []byte) error {
+	a := read(data, types(natAttrType, natAttrFamily, natAttrAddrMin, natAttrAddrMax, natAttrProtoMin, natAttrProtoMax, natAttrFlags))
+	typ, fam, flags := a.num(natAttrType), firewall.Family(a.num(natAttrFamily)), a.flags(natAttrFlags, natKnown)
+	n := map[firewall.Family]int{firewall.IPv4: 4, firewall.IPv6: 16}[fam]
+	switch {
+	case a.err != nil:
+		return a.err
+	case typ > 1:
+		return fmt.Errorf("type %d is not known", typ)
+	case n == 0 && fam != firewall.Inet:
+		return fmt.Errorf("translation for family %s", fam)
+	case n == 0 && a.has(natAttrAddrMin):
+		return errors.New("an address of no family")
+	}
+	addr, at, err := r.target(a, natAttrAddrMin, natAttrAddrMax, max(n, 4))
+	if err != nil {
+		return err
+	}
+	port, pt, err := r.target(a, natAttrProtoMin, natAttrProtoMax, 2)
+	if err != nil {
+		return err
+	}
+	step := firewall.NAT{Kind: firewall.SNAT, Family: fam, Addr: addr, Port: port, Prefix: flags&natNetmap != 0}
+	word := "snat"
+	if typ == 1 {
+		step.Kind, word = firewall.DNAT, "dnat"
+	}
+	if r.t.Family == firewall.Inet && fam != firewall.Inet {
+		word += " " + fam.String()
+	}
+	if step.Prefix {
+		word += " prefix"
+		at = prefixText(addr, at)
+	}
+	r.translateStep(step)
+	r.say(word + " to " + joinTarget(at, pt, fam) + natFlagText(flags))
+	return nil
+}
+
+// prefixText shows the network that addresses are moved to.
+func prefixText(t firewall.NATTarget, text string) string {
+	if p, ok := prefixOf(t.Lo, t.Hi); ok {
+		return p
+	}
+	return text
+}
+
+func joinTarget(addr, port string, f firewall.Family) string {
+	switch {
+	case port == "" || port == addr: // of one map
+		return addr
+	case addr == "":
+		return ":" + port
+	case f == firewall.IPv6:
+		return "[" + addr + "]:" + port
+	}
+	return addr + ":" + port
+}
+
+// translateStep adds a translation, which ends the rule for those that it is for:
+// in an inet table, packets of the other family go on.
+func (r *rule) translateStep(s firewall.NAT) {
+	r.emit(s)
+	if s.Family == 0 || s.Family == firewall.Inet || s.Family == r.t.Family || r.text.l3 == s.Family {
+		r.ended = true
+		return
+	}
+	if r.index+1 < len(r.raw.exprs) {
+		r.opaque("a translation for one family before the end of a rule for both", nil)
+	}
+}
+
+func (r *rule) masquerade(data []byte) error {
+	a := read(data, types(1, 2, 3)) // flags, port from, to
+	flags := a.flags(1, natKnown)
+	port, text, err := r.target(a, 2, 3, 2)
+	if err != nil || a.err != nil {
+		return errors.Join(err, a.err)
+	}
+	r.translateStep(firewall.NAT{Kind: firewall.Masquerade, Port: port})
+	if text != "" {
+		text = " to :" + text
+	}
+	r.say("masquerade" + text + natFlagText(flags))
+	return nil
+}
+
+func (r *rule) redirect(data []byte) error {
+	a := read(data, types(1, 2, 3)) // port from, to, flags
+	flags := a.flags(3, natKnown)
+	port, text, err := r.target(a, 1, 2, 2)
+	if err != nil || a.err != nil {
+		return errors.Join(err, a.err)
+	}
+	r.translateStep(firewall.NAT{Kind: firewall.Redirect, Port: port})
+	if text != "" {
+		text = " to :" + text
+	}
+	r.say("redirect" + text + natFlagText(flags))
+	return nil
+}
+
+// tproxy gives the packet to a local socket, if there is one; else the rule ends.
+func (r *rule) tproxy(data []byte) error {
+	a := read(data, types(1, 2, 3)) // family, address, port
+	fam := firewall.Family(a.num(1))
+	n := map[firewall.Family]int{firewall.IPv4: 4, firewall.IPv6: 16}[fam]
+	if a.err != nil || n == 0 && (fam != firewall.Inet && fam != 0 || a.has(2)) {
+		return errors.Join(fmt.Errorf("family %s", fam), a.err)
+	}
+	addr, at, err := r.target(a, 2, 2, max(n, 4))
+	if err != nil {
+		return err
+	}
+	port, pt, err := r.target(a, 3, 3, 2)
+	if err != nil {
+		return err
+	}
+	r.emit(firewall.NAT{Kind: firewall.DNAT, Family: fam, Addr: addr, Port: port, TProxy: true})
+	word := "tproxy"
+	if r.t.Family == firewall.Inet && n != 0 {
+		word += " " + fam.String()
+	}
+	r.say(word + " to " + joinTarget(at, pt, fam))
+	return nil
+}
+
+func (r *rule) notrack([]byte) error {
+	r.emit(firewall.NoTrack{})
+	r.say("notrack")
+	return nil
+}
+
+// reject refuses the packet and says so to its sender.
+func (r *rule) reject(data []byte) error {
+	a := read(data, types(1, 2)) // type, code
+	typ := a.num(1)
+	code := uint8(0)
+	if a.has(2) {
+		code = a.byte(2)
+	}
+	if a.err != nil {
+		return a.err
+	}
+	v4 := []string{"net-unreachable", "host-unreachable", "prot-unreachable", "port-unreachable", "", "", "", "", "", "net-prohibited", "host-prohibited", "", "", "admin-prohibited"}
+	v6 := []string{"no-route", "admin-prohibited", "", "addr-unreachable", "port-unreachable", "policy-fail", "reject-route"}
+	vx := []string{"no-route", "port-unreachable", "host-unreachable", "admin-prohibited"}
+	name := func(names []string) string {
+		if int(code) < len(names) && names[code] != "" {
+			return names[code]
+		}
+		return fmt.Sprint(code)
+	}
+	detail := ""
+	switch {
+	case typ == 0 && r.text.l3 == firewall.IPv6:
+		detail = "with icmpv6 " + name(v6)
+	case typ == 0:
+		detail = "with icmp " + name(v4)
+	case typ == 1:
+		detail = "with tcp reset"
+	case typ == 2:
+		detail = "with icmpx " + name(vx)
+	default:
+		return fmt.Errorf("type %d is not known", typ)
+	}
+	r.emit(firewall.Verdict{Kind: firewall.Reject, Detail: detail})
+	if detail == "with icmp port-unreachable" || detail == "with icmpv6 port-unreachable" || detail == "with icmpx port-unreachable" {
+		r.say("reject")
+	} else {
+		r.say("reject " + detail)
+	}
+	return nil
+}
+
+// queue hands the packet to a program.
+func (r *rule) queue(data []byte) error {
+	a := read(data, types(1, 2, 3, 4)) // number, total, flags, register
+	flags := uint16(0)
+	if a.has(3) {
+		v, err := a.u16(3)
+		flags = take(a, v, err)
+	}
+	detail := ""
+	switch {
+	case a.has(4):
+		v, err := r.source(a.num(4), 2)
+		if err != nil || a.err != nil {
+			return errors.Join(err, a.err)
+		}
+		detail = "to " + r.valueText(v, typePort, true)
+	default:
+		num, err := a.u16(1)
+		num = take(a, num, err)
+		total := uint16(1)
+		if a.has(2) {
+			v, err := a.u16(2)
+			total = take(a, v, err)
+		}
+		detail = fmt.Sprintf("to %d", num)
+		if total > 1 {
+			detail += fmt.Sprintf("-%d", num+total-1)
+		}
+	}
+	if a.err == nil && flags > 3 {
+		return fmt.Errorf("flags %#x are not known", flags)
+	}
+	if a.err != nil {
+		return a.err
+	}
+	opts := []string{"", "flags bypass ", "flags fanout ", "flags bypass,fanout "}[flags]
+	r.emit(firewall.Verdict{Kind: firewall.Queue, Detail: opts + detail})
+	r.say("queue " + opts + detail)
+	return nil
+}
+
+// log writes a line somewhere.
+func (r *rule) log(data []byte) error {
+	a := read(data, types(1, 2, 3, 4, 5, 6)) // group, prefix, snaplen, threshold, level, flags
+	text := "log"
+	if a.has(2) {
+		text += fmt.Sprintf(" prefix %q", a.text(2))
+	}
+	if a.has(1) {
+		v, err := a.u16(1)
+		text += fmt.Sprintf(" group %d", take(a, v, err))
+	}
+	if n := a.numOr(3, 0); n != 0 {
+		text += fmt.Sprintf(" snaplen %d", n)
+	}
+	if a.has(4) {
+		v, err := a.u16(4)
+		text += fmt.Sprintf(" queue-threshold %d", take(a, v, err))
+	}
+	levels := []string{"emerg", "alert", "crit", "err", "warn", "notice", "info", "debug", "audit"}
+	if l := a.numOr(5, 4); l != 4 && int(l) < len(levels) {
+		text += " level " + levels[l]
+	}
+	if f := a.numOr(6, 0); f != 0 {
+		text += fmt.Sprintf(" flags %s", logFlags(f))
+	}
+	if a.err != nil {
+		return a.err
+	}
+	r.settle(nil)
+	r.say(text)
+	return nil
+}
+
+func logFlags(f uint32) string {
+	if f&0x1f == 0x1f {
+		return "all"
+	}
+	var groups []string
+	switch f & 3 {
+	case 3:
+		groups = append(groups, "tcp sequence,options")
+	case 1:
+		groups = append(groups, "tcp sequence")
+	case 2:
+		groups = append(groups, "tcp options")
+	}
+	for _, g := range []struct {
+		bit  uint32
+		name string
+	}{{4, "ip options"}, {8, "skuid"}, {32, "ether"}} {
+		if f&g.bit != 0 {
+			groups = append(groups, g.name)
+		}
+	}
+	return strings.Join(groups, " flags ")
+}
+
+// dup sends a copy elsewhere and lets the packet go on.
+func (r *rule) dup(data []byte) error {
+	a := read(data, types(1, 2)) // address, device
+	text := "dup"
+	if a.has(1) {
+		n := 4
+		if r.text.l3 == firewall.IPv6 {
+			n = 16
+		}
+		v, err := r.source(a.num(1), n)
+		if err != nil {
+			return err
+		}
+		text += " to " + r.valueText(v, map[int]dataType{4: typeIPv4, 16: typeIPv6}[n], false)
+	}
+	if a.has(2) {
+		v, err := r.source(a.num(2), 4)
+		if err != nil {
+			return err
+		}
+		text += map[bool]string{true: " device ", false: " to "}[a.has(1)] + r.valueText(v, typeIfindex, true)
+	}
+	if a.err != nil {
+		return a.err
+	}
+	r.settle(nil)
+	r.say(text)
+	return nil
+}
+
+// fwd takes a packet out of its way, to another interface: it may arrive somewhere
+// that is not known here.
+func (r *rule) fwd(data []byte) error {
+	a := read(data, types(1, 2, 3)) // device, address, family
+	v, err := r.source(a.num(1), 4)
+	if err != nil || a.err != nil {
+		return errors.Join(err, a.err)
+	}
+	r.opaque("fwd to "+r.valueText(v, typeIfindex, true), nil)
+	return nil
+}
+
+// synproxy answers in the name of a server and opens a connection of its own to it.
+func (r *rule) synproxy(data []byte) error {
+	a := read(data, types(1, 2, 3)) // mss, wscale, flags
+	if a.err != nil {
+		return a.err
+	}
+	r.opaque("synproxy", data)
+	return nil
+}
+
+// flowOffload lets the rest of a connection go round the rules. It ends the rule
+// for what cannot be offloaded.
+func (r *rule) flowOffload(data []byte) error {
+	a := read(data, types(1)) // table
+	name := a.text(1)
+	if a.err != nil {
+		return a.err
+	}
+	text := "flow add @" + name
+	r.match(firewall.Varies{Text: text, Stateful: true})
+	r.n.obstacle(firewall.Obstacle{
+		What:   fmt.Sprintf("flowtable %q of table %s", name, r.t.Place()),
+		Why:    "packets of the connections in it are forwarded without asking any rule",
+		Family: ipFamily(r.t.Family),
+		Hooks:  []firewall.Hook{firewall.Forward},
+	})
+	r.say(text)
+	return nil
+}
