@@ -367,6 +367,9 @@ func (e *Engine) tupleBit(v *env, f Field, i int) packet.Set {
 	if e.family == IPv6 {
 		addr = 128
 	}
+	if i >= addr {
+		return sp.None() // a key of the other family, which no packet of this one has
+	}
 	var now packet.Set
 	width := addr
 	switch f {
