@@ -106,7 +106,7 @@ func (p *probe) model() packet.Packet {
 	m = m.With(packet.SrcPort, uint64(binary.BigEndian.Uint16(th))).
 		With(packet.DstPort, uint64(binary.BigEndian.Uint16(th[2:])))
 	if p.flow != nil {
-		m = m.With(packet.CtMark, uint64(p.flow.mark)).With(packet.Status, ctStatus)
+		m = p.flow.model(m, p.reply != (p.quote != nil))
 	}
 	length := len(th)
 	if p.v4() {
@@ -121,6 +121,20 @@ func (p *probe) model() packet.Packet {
 		WithExtra("ip6 tclass", 8, []byte{p.tos}).
 		WithExtra("ip6 extension headers", 1, []byte{0}).
 		WithExtra("ip6 length", 16, be16(uint16(length)))
+}
+
+// model adds what a packet of the connection is known by.
+func (u *tuple) model(m packet.Packet, reply bool) packet.Packet {
+	direction := []byte{0}
+	if reply {
+		direction[0] = 1
+	}
+	width := u.src.BitLen()
+	return m.With(packet.CtMark, uint64(u.mark)).With(packet.Status, ctStatus).
+		WithExtra("ct direction", 1, direction).
+		WithExtra("ct original saddr", width, u.src.AsSlice()).WithExtra("ct original daddr", width, u.dst.AsSlice()).
+		WithExtra("ct reply saddr", width, u.dst.AsSlice()).WithExtra("ct reply daddr", width, u.src.AsSlice()).
+		WithExtra("ct original proto-src", 16, be16(u.sport)).WithExtra("ct original proto-dst", 16, be16(u.dport))
 }
 
 // frame is the packet on the wire, to be sent to the MAC address given.
@@ -173,8 +187,8 @@ func (p *probe) transport() []byte {
 		sum = 2
 	case sctp:
 		return p.sctpInit(b)
-	case gre: // version 0, no key
-		b = []byte{0, 0, 0x08, 0}
+	case gre: // version 0, no key; NAT wants eight bytes (gre_manip_pkt)
+		b = []byte{0, 0, 0x08, 0, 0, 0, 0, 0}
 	default: // esp: spi and sequence number
 		b = append(b, 0, 0, 0, 1)
 	}

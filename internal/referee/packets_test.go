@@ -129,7 +129,7 @@ func (w *world) ordinary(a netip.Addr) bool {
 	}
 	for _, l := range w.links {
 		for _, p := range []netip.Prefix{l.v4, l.v6} {
-			if p.Contains(a) && (a == host(p, 0) || a == host(p, 255) && a.Is4()) {
+			if p.Contains(a) && (a == nth(p, 0) || a == nth(p, 255) && a.Is4()) {
 				return false
 			}
 		}

@@ -24,6 +24,8 @@ type world struct {
 	tuples []*tuple
 	known  map[tupleKey]bool // both directions of tuples
 	nl     *nfnl
+	legacy map[string]bool // legacy loaders used since the last clear
+	ipsets bool
 }
 
 // link is one interface of the host and the far end of its cable.
@@ -45,7 +47,7 @@ var remote = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24"), netip.MustP
 // address has a route (by the second link); else only the remote networks do.
 func newWorld(t *testing.T, anywhere bool, names ...string) *world {
 	t.Helper()
-	w := &world{nl: dialNFNL(t), known: map[tupleKey]bool{}}
+	w := &world{nl: dialNFNL(t), known: map[tupleKey]bool{}, legacy: map[string]bool{}}
 	lab.Netns(t, "wire")
 	for k, v := range map[string]string{
 		"net/ipv4/ip_forward":                        "1",
@@ -258,7 +260,7 @@ func (w *world) newTuple(r *rand.Rand, i int) *tuple {
 		if v6 {
 			p = l.v6
 		}
-		return p.Addr(), host(p, 2+r.Uint32N(200))
+		return p.Addr(), nth(p, 2+r.Uint32N(200))
 	}
 	a, b := &w.links[0], &w.links[1]
 	if r.IntN(2) == 0 {
@@ -284,8 +286,8 @@ func (w *world) newTuple(r *rand.Rand, i int) *tuple {
 	return u
 }
 
-// host is the n-th address of a network.
-func host(p netip.Prefix, n uint32) netip.Addr {
+// nth is the n-th address of a network.
+func nth(p netip.Prefix, n uint32) netip.Addr {
 	b := p.Masked().Addr().AsSlice()
 	b[len(b)-1] = byte(n)
 	a, _ := netip.AddrFromSlice(b)
