@@ -45,10 +45,11 @@ func BenchmarkDiff10k(b *testing.B) {
 	x, y := e.Follow(older, WayInput, in, false), e.Follow(newer, WayInput, in, false)
 	start := time.Now()
 	d := Differ(x, y)
-	b.ReportMetric(float64(time.Since(start).Microseconds())/1000, "ms-first")
+	first := float64(time.Since(start).Microseconds()) / 1000
 	for b.Loop() {
 		if d = Differ(x, y); d.Empty() {
 			b.Fatal("no difference")
 		}
 	}
+	b.ReportMetric(first, "ms-first")
 }

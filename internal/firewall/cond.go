@@ -9,12 +9,16 @@ import (
 	"sekimori/packet"
 )
 
-// truth is what a condition makes of packets: it holds, or its operands cannot
-// be loaded, in which case the kernel ends the rule whatever stands around the
-// condition (NFT_BREAK). Both are false for the rest.
-type truth struct{ holds, breaks packet.Set }
+// truth is what a condition makes of packets. Where its operands cannot be loaded
+// the kernel ends the rule, whatever stands around the condition (NFT_BREAK);
+// holds says something only about packets of loads. The two are kept apart
+// because the second is nearly always the same.
+type truth struct{ holds, loads packet.Set }
 
-func (w *walk) plain(s packet.Set) truth { return truth{s, w.e.space.None()} }
+// met returns the packets for which the condition holds.
+func (t truth) met() packet.Set { return t.loads.And(t.holds) }
+
+func (w *walk) plain(s packet.Set) truth { return truth{s, w.e.space.All()} }
 
 // cond evaluates a condition in the present environment.
 func (w *walk) cond(c Cond) truth {
@@ -28,22 +32,21 @@ func (w *walk) cond(c Cond) truth {
 		for _, p := range c {
 			pt := w.cond(p)
 			t.holds = t.holds.And(pt.holds)
-			t.breaks = t.breaks.Or(pt.breaks)
+			t.loads = t.loads.And(pt.loads)
 		}
 		return t
 	case Or:
 		t := w.plain(sp.None())
 		for _, p := range c {
 			pt := w.cond(p)
-			t.holds = t.holds.Or(pt.holds)
-			t.breaks = t.breaks.Or(pt.breaks)
+			t.holds = t.holds.Or(pt.met())
+			t.loads = t.loads.And(pt.loads)
 		}
-		t.breaks = t.breaks.Minus(t.holds)
+		t.loads = t.loads.Or(t.holds)
 		return t
 	case Not:
 		t := w.cond(c.Of)
-		t.holds = t.holds.Or(t.breaks).Not()
-		return t
+		return truth{t.holds.Not(), t.loads}
 	case Const:
 		return w.plain(e.always(bool(c)))
 	case Compare:
@@ -65,10 +68,9 @@ func (w *walk) cond(c Cond) truth {
 	case ReversePath:
 		return w.plain(e.reversePath(&w.env, c))
 	case Present:
-		p := w.present(c.Header, c.Bits)
-		return truth{p, p.Not()}
+		return truth{sp.All(), w.present(c.Header, c.Bits)}
 	case Total:
-		return w.plain(w.cond(c.Of).holds)
+		return w.plain(w.cond(c.Of).met())
 	case State:
 		return w.plain(e.stateIs(&w.env, c.Mask))
 	case Varies:
@@ -92,9 +94,7 @@ func (w *walk) varies(c Varies) packet.Set {
 
 func (w *walk) compare(c Compare) truth {
 	e := w.e
-	load := w.loadable(c.Value)
-	s := e.space.Between(e.bits(&w.env, c.Value), intervals(c.In))
-	return truth{s.And(load), load.Not()}
+	return truth{e.space.Between(e.bits(&w.env, c.Value), intervals(c.In)), w.loadable(c.Value)}
 }
 
 func intervals(in []Interval) []packet.Interval {
@@ -107,49 +107,66 @@ func intervals(in []Interval) []packet.Interval {
 
 // loadable returns the packets from which all bits of the values can be loaded.
 func (w *walk) loadable(vals ...Value) packet.Set {
-	need := map[Field]int{}
+	var need struct{ link, network, transport, inner, ct int }
 	for _, v := range vals {
 		for _, b := range v {
 			switch b.Field {
-			case FieldTransport, FieldNetwork, FieldLink, FieldInner:
-				need[b.Field] = max(need[b.Field], int(b.Index)+1)
-			case FieldCtMark, FieldCtStatus, FieldCtDir, FieldCtOrigSrc, FieldCtOrigDst,
-				FieldCtOrigSport, FieldCtOrigDport, FieldCtReplySrc, FieldCtReplyDst, FieldCtL3Proto, FieldCtProto:
-				need["ct"] = 1
+			case FieldTransport:
+				need.transport = max(need.transport, int(b.Index)+1)
+			case FieldNetwork:
+				need.network = max(need.network, int(b.Index)+1)
+			case FieldLink:
+				need.link = max(need.link, int(b.Index)+1)
+			case FieldInner:
+				need.inner = max(need.inner, int(b.Index)+1)
+			case FieldCtState:
 			default:
-				if strings.HasPrefix(string(b.Field), "ct ") && b.Field != FieldCtState {
-					need["ct"] = 1
+				if len(b.Field) > 3 && b.Field[:3] == "ct " {
+					need.ct = 1
 				}
 			}
 		}
 	}
 	s := w.e.space.All()
-	for _, f := range slices.Sorted(fieldKeys(need)) {
-		s = s.And(w.present(f, need[f]))
+	for _, n := range [...]struct {
+		f    Field
+		bits int
+	}{{FieldLink, need.link}, {FieldNetwork, need.network}, {FieldTransport, need.transport}, {FieldInner, need.inner}, {"ct", need.ct}} {
+		if n.bits > 0 {
+			s = s.And(w.present(n.f, n.bits))
+		}
 	}
 	return s
 }
 
-func fieldKeys(m map[Field]int) func(func(Field) bool) {
-	return func(yield func(Field) bool) {
-		for f := range m {
-			if !yield(f) {
-				return
-			}
-		}
-	}
+// headerKey identifies a header that must reach a bit, in two circumstances.
+type headerKey struct {
+	field Field
+	bits  int
+	whole bool
 }
 
 // present returns the packets whose header reaches at least n bits. Headers are
 // taken to be as long as their protocol's fixed part: a truncated one is dropped
 // by the IP stack or by the transport protocol.
 func (w *walk) present(f Field, n int) packet.Set {
+	if f == "ct" {
+		return w.e.hasEntry(&w.env)
+	}
+	k := headerKey{f, n, w.env.known.whole}
+	s, ok := w.e.headers[k]
+	if !ok {
+		s = w.reaches(f, n)
+		w.e.headers[k] = s
+	}
+	return s
+}
+
+func (w *walk) reaches(f Field, n int) packet.Set {
 	e := w.e
 	sp := e.space
 	free := func(what string) packet.Set { return sp.Bit(sp.Extra(what, 1), 0) }
 	switch f {
-	case "ct":
-		return e.hasEntry(&w.env)
 	case FieldNetwork:
 		fixed := map[bool]int{true: 160, false: 320}[e.family == IPv4]
 		if n <= fixed {
@@ -228,9 +245,7 @@ type setKey struct {
 }
 
 func (w *walk) lookup(c Lookup) truth {
-	load := w.loadable(c.Key...)
-	s := w.member(c.Key, c.Set)
-	return truth{s.And(load), load.Not()}
+	return truth{w.member(c.Key, c.Set), w.loadable(c.Key...)}
 }
 
 // member returns the packets whose key is in the set.
@@ -290,7 +305,7 @@ func (w *walk) elements(key [][]packet.Set, set *Set, elems []Elem) packet.Set {
 	if !slices.ContainsFunc(special, func(el Elem) bool { return el.Negate }) {
 		s := e.union(key, plain).Or(rest)
 		for _, el := range special {
-			s = s.Or(e.union(key, [][]packet.Interval{intervals(el.Key)}).And(w.cond(el.Cond).holds))
+			s = s.Or(e.union(key, [][]packet.Interval{intervals(el.Key)}).And(w.cond(el.Cond).met()))
 		}
 		return s
 	}
@@ -301,7 +316,7 @@ func (w *walk) elements(key [][]packet.Set, set *Set, elems []Elem) packet.Set {
 		if el.Key == nil {
 			continue
 		}
-		m := e.union(key, [][]packet.Interval{intervals(el.Key)}).And(w.cond(el.Cond).holds)
+		m := e.union(key, [][]packet.Interval{intervals(el.Key)}).And(w.cond(el.Cond).met())
 		if el.Negate {
 			s = s.Minus(m)
 		} else {

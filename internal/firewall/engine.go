@@ -21,6 +21,7 @@ type Engine struct {
 	undecoded map[string]string // unknown key -> what could not be decoded
 	varying   map[string]string // unknown key -> the condition without a fixed answer
 	sets      map[setKey]packet.Set
+	headers   map[headerKey]packet.Set
 	version   int // the last environment
 }
 
@@ -39,6 +40,7 @@ func NewEngine(family Family, facts Facts, maxNodes int, rulesets ...*Ruleset) *
 		undecoded: map[string]string{},
 		varying:   map[string]string{},
 		sets:      map[setKey]packet.Set{},
+		headers:   map[headerKey]packet.Set{},
 	}
 	for _, i := range facts.Interfaces {
 		e.index[i.Index] = i.Name

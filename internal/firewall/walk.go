@@ -122,22 +122,19 @@ func (w *walk) oneRule(r *Rule, live packet.Set) ruleOutcome {
 	none := w.e.space.None()
 	ro := ruleOutcome{none, none, none, none}
 	cur := live
-	var match packet.Set
-	pending := false
+	all := w.plain(w.e.space.All())
+	match := all
 	flush := func() {
-		if pending {
-			cur, pending = cur.And(match), false
+		if match != all {
+			cur, match = cur.And(match.met()), all
 		}
 	}
 	effect := "no match"
 	for i, s := range r.Steps {
 		w.step = i
 		if m, ok := s.(Match); ok {
-			t := w.cond(m.Cond).holds
-			if pending {
-				t = match.And(t)
-			}
-			match, pending = t, true
+			t := w.cond(m.Cond)
+			match = truth{match.holds.And(t.holds), match.loads.And(t.loads)}
 			continue
 		}
 		flush()
@@ -296,7 +293,7 @@ func (w *walk) verdictMap(m VerdictMap, cur packet.Set, ro *ruleOutcome) (packet
 			hit = looked.And(e.union(key, g.keys))
 		}
 		if g.cond != nil {
-			hit = hit.And(w.cond(g.cond).holds)
+			hit = hit.And(w.cond(g.cond).met())
 		}
 		if hit.Empty() {
 			continue
