@@ -135,7 +135,8 @@ func (f *follower) obstacles() {
 		if len(o.Hooks) > 0 && !slices.ContainsFunc(o.Hooks, func(h Hook) bool { return slices.Contains(f.way.hooks(), h) }) {
 			continue
 		}
-		f.mayRefuse(o.What+": "+o.Why, o.What, o.Interface)
+		text := o.What + ": " + o.Why
+		f.mayRefuse(text, text, o.Interface)
 	}
 }
 
