@@ -50,10 +50,10 @@ func TestOwners(t *testing.T) {
 			// Listed as /sbin/dhclient, before /sbin became a link.
 			"/usr/sbin/dhclient": {Manager: "dpkg", Name: "isc-dhcp-client", Version: "4.4.3-P1-2"},
 			// Diverted: dash's file has moved, custom-sh's stands there.
-			"/usr/bin/sh.distrib":                    {Manager: "dpkg", Name: "dash", Version: "0.5.12-2"},
-			"/usr/bin/sh":                            {Manager: "dpkg", Name: "custom-sh", Version: "3"},
-			"/usr/lib/x86_64-linux-gnu/libc.so.6":    {Manager: "dpkg", Name: "libc6", Version: "2.36-9a"},
-			"/usr/lib/i386-linux-gnu/libc.so.6":      {Manager: "dpkg", Name: "libc6", Version: "2.36-9i"},
+			"/usr/bin/sh.distrib":                     {Manager: "dpkg", Name: "dash", Version: "0.5.12-2"},
+			"/usr/bin/sh":                             {Manager: "dpkg", Name: "custom-sh", Version: "3"},
+			"/usr/lib/x86_64-linux-gnu/libc.so.6":     {Manager: "dpkg", Name: "libc6", Version: "2.36-9a"},
+			"/usr/lib/i386-linux-gnu/libc.so.6":       {Manager: "dpkg", Name: "libc6", Version: "2.36-9i"},
 			"/usr/share/doc/openssh-server/copyright": {Manager: "dpkg", Name: "openssh-server", Version: "1:9.2p1-2+deb12u3"},
 		}},
 		{"alpine", want{

@@ -1,0 +1,20 @@
+package observe
+
+import (
+	"context"
+	"os"
+
+	"sekimori/internal/host"
+	"sekimori/internal/observe/rootfs"
+)
+
+func liveFiles() rootfs.FS { return rootfs.FS{Source: os.DirFS("/").(rootfs.Source)} }
+
+// DiagSockets is the reader by netlink alone.
+func DiagSockets(ctx context.Context) ([]host.Socket, []host.Unseen) {
+	sockets, _, unseen := readSockets(ctx, liveFiles())
+	return sockets, unseen
+}
+
+// ProcSockets is the reader of /proc/net alone.
+func ProcSockets() ([]host.Socket, []host.Unseen) { return procSockets(liveFiles(), liveNet) }
