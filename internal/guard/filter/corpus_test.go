@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -13,6 +14,8 @@ import (
 	"testing"
 	"testing/fstest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"sekimori/internal/guard/logdate"
 )
@@ -73,6 +76,8 @@ type judge struct {
 	name     string
 	sessions map[string]*judged
 	results  []evaluation
+	// oracle, if set, is asked about every evaluation too.
+	oracle *fail2ban
 }
 
 type judged struct {
@@ -216,6 +221,9 @@ func (j *judge) evaluate(where string, in *judged, line string, want map[string]
 			found = append(found, m)
 		}
 	}
+	if j.oracle != nil {
+		j.ask(where, in, line, found)
+	}
 	e := evaluation{where: fmt.Sprintf("%s %v", where, in.options), got: len(found) > 0}
 	e.match, _ = want["match"].(bool)
 	switch {
@@ -267,6 +275,14 @@ func compare(t *testing.T, m *Match, want map[string]any, line string) string {
 			got = m.ID
 		} else if k == "attempts" {
 			got = float64(m.Attempts)
+		}
+		if a, ok := got.(string); ok && k == "host" && w != nil {
+			// An address is the same however it is written.
+			if x, err := netip.ParseAddr(a); err == nil {
+				if y, err := netip.ParseAddr(w.(string)); err == nil && x == y {
+					continue
+				}
+			}
 		}
 		if got != w {
 			diffs = append(diffs, fmt.Sprintf("%s %q, want %q", k, got, w))
@@ -351,10 +367,21 @@ func TestInstalledFiltersAgainstTheirSamples(t *testing.T) {
 	t.Logf("%d evaluations, %d differ", total, len(differ))
 }
 
+// The corpus is of a newer version than the package: what differs, fail2ban
+// itself must find to differ too (TestSameAsFail2ban), and is listed here.
 func TestInstalledFiltersAgainstCorpus(t *testing.T) {
 	total, differ := judgeInstalled(t, installed(t), corpus(t, "fail2ban-logs"))
+	var got []string
 	for _, r := range differ {
-		t.Errorf("%s %s", r.where, r.detail)
+		got = append(got, r.where)
+	}
+	want, err := os.ReadFile("testdata/corpus-newer-than-1.0.2.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(got)
+	if diff := cmp.Diff(strings.Split(strings.TrimSpace(string(want)), "\n"), got); diff != "" {
+		t.Errorf("evaluations that differ (-listed +found):\n%s", diff)
 	}
 	t.Logf("%d evaluations, %d differ", total, len(differ))
 }
