@@ -25,8 +25,8 @@ type failure struct {
 func (f *failure) Error() string { return f.err.Error() }
 func (f *failure) Unwrap() error { return f.err }
 
-// findings ends a command that did its work and found something, without a word.
-var findings = errors.New("findings")
+// errFindings ends a command that did its work and found something, without a word.
+var errFindings = errors.New("findings")
 
 // usage is an error of the command line.
 func usage(hint, format string, args ...any) error {
@@ -47,7 +47,7 @@ func complain(w io.Writer, err error) int {
 	if err == nil {
 		return exitDone
 	}
-	if errors.Is(err, findings) {
+	if errors.Is(err, errFindings) {
 		return exitFindings
 	}
 	fmt.Fprintln(w, "sekimori:", err)

@@ -16,7 +16,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], streams{
+	code := execute(ctx, os.Args[1:], streams{
 		in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.Getenv,
 	})
 	stop()
@@ -30,8 +30,8 @@ type streams struct {
 	env      func(string) string
 }
 
-// run carries out one command line and returns the exit status.
-func run(ctx context.Context, args []string, io streams) int {
+// execute carries out one command line and returns the exit status.
+func execute(ctx context.Context, args []string, io streams) int {
 	root := newRoot(io)
 	root.SetArgs(args)
 	if args == nil {

@@ -18,6 +18,7 @@ const (
 
 // newRoot returns the whole command tree.
 func newRoot(io streams) *cobra.Command {
+	l := look{streams: io}
 	root := &cobra.Command{
 		Use:   "sekimori",
 		Short: "Show who can reach what on this machine, through the rules that are really loaded",
@@ -30,6 +31,7 @@ Without a command it says so in short, worst first.`,
   sekimori trace 'tcp 198.51.100.7 -> 203.0.113.5:22 in eth0'
   sekimori snapshot -o before.json; …; sekimori diff before.json live`,
 		Args:                       knownCommand,
+		RunE:                       func(cmd *cobra.Command, _ []string) error { return l.overview(cmd.Context()) },
 		SilenceErrors:              true,
 		SilenceUsage:               true,
 		SuggestionsMinimumDistance: 2,
@@ -47,8 +49,11 @@ Without a command it says so in short, worst first.`,
 	root.SetCompletionCommandGroupID(groupMore)
 	root.SetUsageTemplate(usageTemplate)
 	root.AddCommand(
+		newPorts(io), newReach(io), newTrace(io), newDiff(io),
+		newSnapshot(io), newLoadNFT(io),
 		newVersion(io),
 	)
+	l.flags(root, false)
 	return root
 }
 
