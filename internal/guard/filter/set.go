@@ -1,0 +1,237 @@
+package filter
+
+import (
+	"slices"
+	"strings"
+
+	"sekimori/internal/guard/pyre"
+)
+
+// A Set is several filters for the same log. It finds the lines that matter to
+// any of them in one pass: a line that has no literal of any pattern is done
+// after a scan, whatever the number of patterns.
+type Set struct {
+	filters  []*Filter
+	scanners []*scanner
+	// targets says, by literal, what may match a line that has it.
+	targets [][]target
+	// always are the filters that have to see every line: a pattern without
+	// literals, or patterns over several lines.
+	always []int
+}
+
+// A target is a pattern of a filter of the set.
+type target struct{ filter, pattern int32 }
+
+// NewSet returns a Set of filters.
+func NewSet(filters ...*Filter) *Set {
+	s := &Set{filters: filters}
+	ids := map[string]int{}
+	var literals []string
+	for fi, f := range filters {
+		needs := f.needs()
+		if needs == nil {
+			s.always = append(s.always, fi)
+			continue
+		}
+		for pi, need := range needs {
+			for _, l := range need {
+				id, ok := ids[l]
+				if !ok {
+					id = len(literals)
+					ids[l] = id
+					literals = append(literals, l)
+					s.targets = append(s.targets, nil)
+				}
+				s.targets[id] = append(s.targets[id], target{int32(fi), int32(pi)})
+			}
+		}
+	}
+	s.build(literals)
+	return s
+}
+
+// shortLiteral separates literals into two scanners: short ones make the steps
+// of a scanner short.
+const shortLiteral = 6
+
+func (s *Set) build(literals []string) {
+	var groups [2][]string
+	var order [2][]int
+	for id, l := range literals {
+		g := 0
+		if len(l) < shortLiteral {
+			g = 1
+		}
+		groups[g] = append(groups[g], l)
+		order[g] = append(order[g], id)
+	}
+	for g := range groups {
+		if len(groups[g]) == 0 {
+			continue
+		}
+		sc := newScanner(groups[g])
+		for i := range sc.literals {
+			sc.literals[i].id = order[g][sc.literals[i].id]
+		}
+		s.scanners = append(s.scanners, sc)
+	}
+}
+
+// needs returns, for each pattern, literals of which a line must have one to
+// match; nil if there is a pattern that may match any line.
+func (f *Filter) needs() []pyre.Literals {
+	if f.def.MaxLines > 1 || slices.ContainsFunc(f.def.DatePatterns, unbounded) {
+		return nil
+	}
+	var out []pyre.Literals
+	for _, p := range f.fail {
+		n := p.need()
+		if f.pref != nil {
+			// What every line of the filter must have may tell more.
+			if all := f.pref.need(); all != nil && (n == nil || shortestOf(all) > shortestOf(n)) {
+				n = all
+			}
+		}
+		if n == nil {
+			return nil
+		}
+		out = append(out, n)
+	}
+	return out
+}
+
+func shortestOf(ls pyre.Literals) int {
+	n := 1 << 30
+	for _, l := range ls {
+		n = min(n, len(l))
+	}
+	return n
+}
+
+// unbounded reports whether a date of this pattern may begin or end inside a
+// word, so that removing it could bring a literal together.
+func unbounded(datepattern string) bool {
+	return strings.HasPrefix(datepattern, "{UNB}") || strings.Contains(datepattern, "**")
+}
+
+func (p *pattern) need() pyre.Literals {
+	if len(p.needs) == 0 {
+		return nil
+	}
+	return p.needs[0]
+}
+
+// Filters returns the filters of the set.
+func (s *Set) Filters() []*Filter { return s.filters }
+
+// Always returns the filters for which the literals are of no use: every line
+// goes through their patterns.
+func (s *Set) Always() []*Filter {
+	var out []*Filter
+	for _, i := range s.always {
+		out = append(out, s.filters[i])
+	}
+	return out
+}
+
+// A Hit is a Match with the filter that found it.
+type Hit struct {
+	Filter int // index in the Set
+	Match
+}
+
+// A Run reads one log with a Set. It is not for use by two goroutines at the
+// same time.
+type Run struct {
+	set      *Set
+	sessions []*Session
+	masks    [][]uint64 // patterns to try, by filter
+	touched  []int32
+	found    []int32
+	out      []Hit
+	lines    uint64
+}
+
+// NewRun returns a Run over a log. What is set in settings holds for all filters.
+func (s *Set) NewRun(settings Settings) (*Run, error) {
+	r := &Run{set: s}
+	for _, f := range s.filters {
+		session, err := f.NewSession(settings)
+		if err != nil {
+			return nil, err
+		}
+		r.sessions = append(r.sessions, session)
+		r.masks = append(r.masks, make([]uint64, len(f.fail)/64+1))
+	}
+	return r, nil
+}
+
+// Session returns the session of filter i.
+func (r *Run) Session(i int) *Session { return r.sessions[i] }
+
+// Lines returns how many lines the run has read.
+func (r *Run) Lines() uint64 { return r.lines }
+
+// Line reads a line. The result is valid until the next call. A line without
+// a match costs no allocation.
+func (r *Run) Line(line []byte) []Hit {
+	r.lines++
+	if !r.candidates(line) {
+		return nil
+	}
+	for _, i := range r.touched {
+		r.collect(i, r.sessions[i].line(line, r.masks[i]))
+		clear(r.masks[i])
+	}
+	for _, i := range r.set.always {
+		r.collect(int32(i), r.sessions[i].line(line, nil))
+	}
+	return r.out
+}
+
+// LineAt reads a line whose time is known.
+func (r *Run) LineAt(line []byte, seconds float64) []Hit {
+	r.lines++
+	if !r.candidates(line) {
+		return nil
+	}
+	for _, i := range r.touched {
+		r.collect(i, r.sessions[i].lineAt(line, seconds, r.masks[i]))
+		clear(r.masks[i])
+	}
+	for _, i := range r.set.always {
+		r.collect(int32(i), r.sessions[i].lineAt(line, seconds, nil))
+	}
+	return r.out
+}
+
+func (r *Run) collect(filter int32, ms []Match) {
+	for i := range ms {
+		r.out = append(r.out, Hit{int(filter), ms[i]})
+	}
+}
+
+// candidates finds out which patterns are worth trying on line.
+func (r *Run) candidates(line []byte) bool {
+	if len(line) > MaxLine {
+		line = line[:MaxLine]
+	}
+	r.found = r.found[:0]
+	for _, sc := range r.set.scanners {
+		r.found = sc.scan(line, r.found)
+	}
+	if len(r.found) == 0 && len(r.set.always) == 0 {
+		return false
+	}
+	r.out, r.touched = r.out[:0], r.touched[:0]
+	for _, id := range r.found {
+		for _, t := range r.set.targets[id] {
+			if !slices.Contains(r.touched, t.filter) {
+				r.touched = append(r.touched, t.filter)
+			}
+			r.masks[t.filter][t.pattern>>6] |= 1 << (t.pattern & 63)
+		}
+	}
+	return true
+}
