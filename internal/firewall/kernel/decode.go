@@ -15,7 +15,10 @@ import (
 // The ruleset shares memory with the dump.
 func Decode(d *Dump, ifaces []firewall.HostInterface) *firewall.Ruleset {
 	rs := &firewall.Ruleset{}
-	newNFTables(ifaces, nil).decode(d.Messages, rs)
+	sets := decodeIPSets(d.IPSets)
+	sets.targets = targetNames(d)
+	newNFTables(ifaces, sets).decode(d.Messages, rs)
+	decodeLegacy(d.Tables, ifaces, sets, rs)
 	for _, p := range d.Programs {
 		if p.CanDrop {
 			rs.Obstacles = append(rs.Obstacles, programObstacle(p))

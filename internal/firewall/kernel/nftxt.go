@@ -77,6 +77,9 @@ func (r *rule) xtSteps(steps []firewall.Step) {
 type xtSets struct {
 	byIndex map[uint16]*xt.IPSet
 	byName  map[string]*xt.IPSet
+	// targets are the names of the targets in the dump that change what matches
+	// look at.
+	targets map[string]bool
 }
 
 // context returns what the decoders of matches and targets of a table share; nil
@@ -87,7 +90,7 @@ func (s *xtSets) context(f firewall.Family) *xt.Context {
 	}
 	c := &xt.Context{Family: f}
 	if s != nil {
-		c.IPSets, c.ByName = s.byIndex, s.byName
+		c.IPSets, c.ByName, c.Targets = s.byIndex, s.byName, s.targets
 	}
 	return c
 }

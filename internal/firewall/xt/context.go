@@ -24,14 +24,15 @@ type Context struct {
 	IPSets map[uint16]*IPSet
 	ByName map[string]*IPSet
 
-	// Targets are the names of all targets in the ruleset; nil if they are not
-	// known. Some change header bits that matches look at, or ipsets: without any
-	// of them an answer is fixed that else is not.
+	// Targets has those of [ChangingTargets] that the ruleset may hold; nil if
+	// that is not known. Without any of them an answer is fixed that else is not.
 	Targets map[string]bool
 
 	matches map[string]*extension
 	targets map[string]*extension
 	values  map[valueKey]firewall.Value
+
+	protocolNames map[uint8]string
 }
 
 // extension is one match or target: its options, how to read its structure and
@@ -180,6 +181,12 @@ func (c *Context) target(name string) *extension {
 		c.targets = targetTable(c.Family)
 	}
 	return c.targets[name]
+}
+
+// ChangingTargets returns the names of the targets that change header bits or sets
+// at which matches look.
+func ChangingTargets() []string {
+	return []string{"DSCP", "TOS", "ECN", "TTL", "HL", "TCPMSS", "TCPOPTSTRIP", "SET"}
 }
 
 // changedBy reports whether the ruleset may hold one of these targets.

@@ -131,11 +131,8 @@ func (c *Context) setNamed(name string) *IPSet {
 // a set of another family, or with more parts than there are directions, holds
 // nothing.
 func (m setMatch) in(a *args, s *IPSet) firewall.Cond {
-	if s.Type == "" {
-		key := fmt.Sprint(m.dirs, m.returnNomatch)
-		return firewall.Lookup{Set: s.view(key, func(set *firewall.Set) *firewall.Set {
-			return &firewall.Set{Name: set.Name + " by " + directionText(m.dirs), Opaque: set.Opaque}
-		})}
+	if s.Set != nil && s.Set.Opaque != "" {
+		return m.unknown(s)
 	}
 	if s.Family != 0 && s.Family != a.c.Family {
 		return firewall.Const(false)
@@ -155,10 +152,19 @@ func (m setMatch) in(a *args, s *IPSet) firewall.Cond {
 	if m.returnNomatch && hasNomatch(s.Type) {
 		set = s.view("return-nomatch", swapNomatch)
 	}
-	if set.Opaque != "" {
-		return firewall.Lookup{Set: set}
-	}
 	return m.lookup(a, s, set, parts)
+}
+
+// unknown is the look-up in a set whose contents are not known: one unknown for
+// each way to ask.
+func (m setMatch) unknown(s *IPSet) firewall.Cond {
+	way := directionText(m.dirs)
+	if m.returnNomatch {
+		way += " --return-nomatch"
+	}
+	return firewall.Lookup{Set: s.view(way, func(set *firewall.Set) *firewall.Set {
+		return &firewall.Set{Name: set.Name + " by " + way, Opaque: set.Opaque}
+	})}
 }
 
 func directionText(dirs []bool) string {
