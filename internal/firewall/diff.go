@@ -17,6 +17,8 @@ type Change struct {
 	More     bool
 	Example  packet.Packet
 	Old, New Because
+
+	among packet.Set // all packets that the question was about
 }
 
 // ends returns the ends that packets can meet.
@@ -54,6 +56,10 @@ func (e *Engine) diff(older, newer *Ruleset, way Way, limit int) []Change {
 	if changed.Empty() {
 		return nil
 	}
+	all := e.space.None() // what meets an end at all: routing sends the rest elsewhere
+	for _, end := range slices.Concat(a.ends(), b.ends()) {
+		all = all.Or(end.set)
+	}
 	// The responsible rules are asked for only where there is a difference.
 	changed = changed.May()
 	a, b = e.Follow(older, way, in.And(changed), true), e.Follow(newer, way, in.And(changed), true)
@@ -64,7 +70,7 @@ func (e *Engine) diff(older, newer *Ruleset, way Way, limit int) []Change {
 			if from.kind == to.kind || moved.Empty() {
 				continue
 			}
-			c := Change{Way: way, Family: e.family, From: from.kind, To: to.kind}
+			c := Change{Way: way, Family: e.family, From: from.kind, To: to.kind, among: all.May()}
 			out = append(out, e.split(c, moved, a, b, limit)...)
 		}
 	}
@@ -106,17 +112,30 @@ func (e *Engine) split(c Change, moved packet.Set, a, b Result, limit int) []Cha
 }
 
 func (c Change) with(s packet.Set, older, newer Because, limit int) Change {
-	switch c.Way { // what is the same for all of them is not worth a word
-	case WayInput:
-		s = s.Exists(packet.OutInterface)
-	case WayOutput:
-		s = s.Exists(packet.InInterface)
-	}
-	boxes, complete := s.Boxes(limit)
+	boxes, complete := c.plain(s).Boxes(limit)
 	c.Packets, c.More = boxes, !complete
 	c.Example, _ = s.Sample()
 	c.Old, c.New = older, newer
 	return c
+}
+
+// plain adds packets to s that the question was not about, so that what is the
+// same for all that it was about (the addresses of this host, no mark) needs no
+// words.
+func (c Change) plain(s packet.Set) packet.Set {
+	for _, f := range []packet.Field{
+		packet.Dst, packet.Mark, packet.InInterface, packet.OutInterface, packet.State, packet.Status, packet.Fragment,
+		packet.SrcType, packet.DstType, packet.Src,
+	} {
+		if wide := s.Exists(f); wide.And(c.among).Equal(s.And(c.among)) {
+			s = wide
+			continue
+		}
+		if f == packet.InInterface || f == packet.OutInterface {
+			s = s.Or(s.Exists(f).Minus(c.among.Only(f)))
+		}
+	}
+	return s
 }
 
 // reasons returns why packets met an end, most specific first; a reason without

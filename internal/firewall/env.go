@@ -13,10 +13,11 @@ type env struct {
 	mark, ctmark []packet.Set // 32 bits each
 	src, dst     []packet.Set // after address translation
 	sport, dport []packet.Set
-	tracked      bool       // conntrack has seen the packet
-	notrack      packet.Set // packets that NOTRACK has exempted
-	dnat, snat   bool       // the flow's connection is translated
-	version      int        // changes with every assignment, for memos
+	ttl          []packet.Set // 8 bits; routing takes one off (ip_forward, ip6_forward)
+	tracked      bool         // conntrack has seen the packet
+	notrack      packet.Set   // packets that NOTRACK has exempted
+	dnat, snat   bool         // the flow's connection is translated
+	version      int          // changes with every assignment, for memos
 	known        assumptions
 }
 
@@ -189,7 +190,7 @@ func (e *Engine) networkBit(v *env, i int) packet.Set {
 	case i < 64:
 		return sp.Bit(packet.Fragment, i-48)
 	case i < 72:
-		return sp.Bit(sp.Extra("ip ttl", 8), i-64)
+		return pick(v.ttl, i-64, sp, sp.Extra("ip ttl", 8))
 	case i < 80:
 		return sp.Bit(packet.Protocol, i-72)
 	case i < 96:
@@ -217,15 +218,49 @@ func (e *Engine) network6Bit(v *env, i int) packet.Set {
 		// The first header's number is the transport protocol unless extension
 		// headers stand between.
 		ext := sp.Bit(sp.Extra("ip6 extension headers", 1), 0)
-		return sp.If(ext, sp.Bit(sp.Extra("ip6 nexthdr", 8), i-48), sp.Bit(packet.Protocol, i-48))
+		return sp.If(ext, e.extensionBit(i-48), sp.Bit(packet.Protocol, i-48))
 	case i < 64:
-		return sp.Bit(sp.Extra("ip6 hoplimit", 8), i-56)
+		return pick(v.ttl, i-56, sp, sp.Extra("ip6 hoplimit", 8))
 	case i < 192:
 		return pick(v.src, i-64, sp, packet.Src)
 	case i < 320:
 		return pick(v.dst, i-192, sp, packet.Dst)
 	}
 	return e.rawBit("ip6 payload byte ", i-320)
+}
+
+// extensionBit is bit i of the number of the first extension header. Only a
+// header that the kernel skips on its way to the transport protocol is one
+// (ipv6_ext_hdr): a packet of TCP never has the number of ICMPv6 there.
+func (e *Engine) extensionBit(i int) packet.Set {
+	numbers := [8]uint8{0, 43, 44, 51, 60, 60, 60, 60} // hop-by-hop, routing, fragment, authentication, destination
+	sp := e.space
+	which := sp.Extra("ip6 first extension header", 3)
+	s := sp.None()
+	for k, n := range numbers {
+		if n>>(7-i)&1 == 1 {
+			s = s.Or(sp.Values(which, packet.Range{Lo: uint64(k), Hi: uint64(k)}))
+		}
+	}
+	return s
+}
+
+// oneHop takes one off the packets' time to live, as forwarding does before it
+// asks the forward hook.
+func (e *Engine) oneHop(v *env) {
+	from := 64
+	if e.family == IPv6 {
+		from = 56
+	}
+	old := e.bits(v, Whole(FieldNetwork, 0, from, 8))
+	ttl := make([]packet.Set, len(old))
+	borrow := e.space.All()
+	for i := len(old) - 1; i >= 0; i-- {
+		ttl[i] = old[i].Xor(borrow)
+		borrow = borrow.Minus(old[i])
+	}
+	v.ttl = ttl
+	v.version = e.nextVersion()
 }
 
 // transportBit is bit i of the transport header, whatever the protocol.
