@@ -92,17 +92,17 @@ func (p Port) hasPort() bool {
 // Exposure answers who may reach what of a host, in one family.
 type Exposure struct {
 	e        *Engine
-	outside  packet.Set   // new connections from outside
-	excluded packet.Set   // sources that are left out
-	inside   []accessFlow // delivered to this host
-	through  []accessFlow // translated, and forwarded
-	refused  []indexed
-	cache    map[packet.Set]Reach
+	outside  packet.Set     // new connections from outside
+	excluded packet.Set     // sources that are left out
+	own      []netip.Prefix // the same, in the fewest prefixes
+	inside   []accessFlow   // delivered to this host
+	through  []accessFlow   // translated, and forwarded
+	refused  reasonIndex
 }
 
 type accessFlow struct {
 	Flow
-	reasons []indexed
+	reasons reasonIndex
 }
 
 // indexed is a reason with the protocols and ports that it can be about.
@@ -114,7 +114,7 @@ type indexed struct {
 // NewExposure evaluates the ruleset for everything that can arrive from outside.
 // The error is [Undecided] where the node budget was exhausted.
 func (e *Engine) NewExposure(rs *Ruleset) (*Exposure, error) {
-	x := &Exposure{e: e, cache: map[packet.Set]Reach{}}
+	x := &Exposure{e: e}
 	err := e.Do(func() error {
 		x.evaluate(rs)
 		return nil
@@ -128,6 +128,7 @@ func (e *Engine) NewExposure(rs *Ruleset) (*Exposure, error) {
 func (x *Exposure) evaluate(rs *Ruleset) {
 	e := x.e
 	x.excluded = e.ownSources()
+	x.own = x.excluded.Prefixes(packet.Src)
 	x.outside = e.newFromOutside().Minus(x.excluded)
 	in := e.Follow(rs, WayInput, e.withoutOutput(x.outside), true)
 	x.refused = index(in.Refused)
@@ -138,7 +139,7 @@ func (x *Exposure) evaluate(rs *Ruleset) {
 		return
 	}
 	fwd := e.Follow(rs, WayForward, x.outside, true)
-	x.refused = append(x.refused, index(fwd.Refused)...)
+	x.refused = index(slices.Concat(in.Refused, fwd.Refused))
 	for _, f := range fwd.Flows {
 		if f.Translated != nil {
 			x.through = append(x.through, accessFlow{f, index(f.Accepted)})
@@ -162,11 +163,68 @@ func translates(rs *Ruleset) bool {
 	return false
 }
 
-func index(rs []Reason) []indexed {
-	out := make([]indexed, 0, len(rs))
+// reasonIndex finds the reasons that can be about a port, in their order: there
+// may be as many as there are rules, and as many questions as there are sockets.
+type reasonIndex struct {
+	all    []indexed
+	byPort map[Port][]int // those about a few ports
+	broad  []int          // the others
+}
+
+// fewPorts is how many ports a reason may be about to be found by its ports.
+const fewPorts = 64
+
+func index(rs []Reason) reasonIndex {
+	x := reasonIndex{byPort: map[Port][]int{}}
 	for _, r := range rs {
-		if !r.Set.Empty() {
-			out = append(out, indexed{r, r.Set.Ranges(packet.Protocol), r.Set.Ranges(packet.DstPort)})
+		if r.Set.Empty() {
+			continue
+		}
+		i := indexed{r, r.Set.Ranges(packet.Protocol), r.Set.Ranges(packet.DstPort)}
+		n := len(x.all)
+		x.all = append(x.all, i)
+		ports := i.list()
+		for _, p := range ports {
+			x.byPort[p] = append(x.byPort[p], n)
+		}
+		if ports == nil {
+			x.broad = append(x.broad, n)
+		}
+	}
+	return x
+}
+
+// list returns the ports that a reason is about, nil if they are many or if some
+// of its protocols have none.
+func (i indexed) list() []Port {
+	var out []Port
+	for _, proto := range i.protocols {
+		for n := proto.Lo; n <= proto.Hi; n++ {
+			if !(Port{Protocol: uint8(n)}).hasPort() {
+				return nil
+			}
+			for _, r := range i.ports {
+				if r.Hi-r.Lo >= fewPorts || len(out) >= fewPorts {
+					return nil
+				}
+				for m := r.Lo; m <= r.Hi; m++ {
+					out = append(out, Port{Protocol: uint8(n), Number: uint16(m)})
+				}
+			}
+		}
+	}
+	return out
+}
+
+// about returns the reasons that can be about a port.
+func (x reasonIndex) about(p Port) []indexed {
+	narrow := x.byPort[Port{Protocol: p.Protocol, Number: p.Number}]
+	order := slices.Concat(narrow, x.broad)
+	slices.Sort(order)
+	var out []indexed
+	for _, n := range order {
+		if x.all[n].about(p) {
+			out = append(out, x.all[n])
 		}
 	}
 	return out
@@ -177,16 +235,7 @@ func (i indexed) about(p Port) bool {
 }
 
 func inRanges(rs []packet.Range, n uint64) bool {
-	_, found := slices.BinarySearchFunc(rs, n, func(r packet.Range, n uint64) int {
-		switch {
-		case r.Hi < n:
-			return -1
-		case r.Lo > n:
-			return 1
-		}
-		return 0
-	})
-	return found
+	return slices.ContainsFunc(rs, func(r packet.Range) bool { return r.Lo <= n && n <= r.Hi })
 }
 
 // ownSources are the sources that are not "outside": loopback and the host's own
@@ -306,10 +355,28 @@ func (x *Exposure) reach(p Port, flows []accessFlow, want func(*env) packet.Set)
 		}
 	}
 	var r Reach
+	open := false
+	// Interfaces by which the same may come are asked about once.
+	seen := map[packet.Set][]Sources{}
 	for _, name := range e.outsideInterfaces() {
-		x.byInterface(p, name, hits, all, &r)
+		here := all.And(e.ifaceSet(Interface{Name: name}))
+		if here.Empty() {
+			continue
+		}
+		alike := here.Exists(packet.InInterface)
+		from, ok := seen[alike]
+		if !ok {
+			n := len(r.From)
+			open = x.byInterface(p, name, hits, here, &r) || open
+			seen[alike] = slices.Clone(r.From[n:])
+			continue
+		}
+		for _, s := range from {
+			s.Interface = shownInterface(name)
+			r.From = append(r.From, s)
+		}
 	}
-	x.conclude(p, all, &r)
+	x.conclude(p, open, &r)
 	return r
 }
 
@@ -332,14 +399,11 @@ func (e *Engine) outsideInterfaces() []string {
 	return out
 }
 
-// byInterface adds what may come by one interface.
-func (x *Exposure) byInterface(p Port, name string, hits []hit, all packet.Set, r *Reach) {
+// byInterface adds what may come by one interface, and tells whether that is
+// most of all addresses.
+func (x *Exposure) byInterface(p Port, name string, hits []hit, here packet.Set, r *Reach) (open bool) {
 	e := x.e
 	on := e.ifaceSet(Interface{Name: name})
-	here := all.And(on)
-	if here.Empty() {
-		return
-	}
 	sure, maybe := e.Possible(here)
 	sureFrom, maybeFrom := x.sources(sure), x.sources(maybe)
 	if !sureFrom.Equal(maybeFrom) {
@@ -362,6 +426,7 @@ func (x *Exposure) byInterface(p Port, name string, hits []hit, all packet.Set, 
 			r.From = append(r.From, x.entry(name, left, certain, Because{}, here))
 		}
 	}
+	return x.most(sureFrom)
 }
 
 // byReason splits sources by the rule that lets them in, and returns those that
@@ -369,12 +434,13 @@ func (x *Exposure) byInterface(p Port, name string, hits []hit, all packet.Set, 
 func (x *Exposure) byReason(p Port, name string, hits []hit, on, from packet.Set, certain bool, r *Reach) packet.Set {
 	e := x.e
 	for _, h := range hits {
-		for _, why := range h.flow.reasons {
+		reasons := h.flow.reasons.all
+		if h.flow.Translated == nil {
+			reasons = h.flow.reasons.about(p)
+		}
+		for _, why := range reasons {
 			if from.Empty() {
 				return from
-			}
-			if h.flow.Translated == nil && !why.about(p) {
-				continue
 			}
 			set := why.Set.And(h.set).And(on)
 			if set.Empty() {
@@ -388,7 +454,7 @@ func (x *Exposure) byReason(p Port, name string, hits []hit, on, from packet.Set
 			from = from.Minus(part)
 			r.From = append(r.From, x.entry(name, part, certain, because(why.Reason), set))
 		}
-		if len(h.flow.reasons) == 0 {
+		if len(h.flow.reasons.all) == 0 {
 			possible, _ := e.Possible(h.set.And(on))
 			part := x.sources(possible).And(from)
 			if !part.Empty() {
@@ -428,9 +494,11 @@ func (x *Exposure) entry(name string, from packet.Set, certain bool, why Because
 		}
 	}
 	s.Sources = x.cover(from)
-	rest := x.cover(e.space.All().Minus(from).Minus(x.excluded))
-	if x.most(from) && len(rest)+1 < len(s.Sources) || len(rest) == 0 {
-		s.Sources, s.Except = []netip.Prefix{e.everyAddress()}, rest
+	if x.most(from) {
+		rest := x.cover(e.space.All().Minus(from).Minus(x.excluded))
+		if len(rest) < len(s.Sources) {
+			s.Sources, s.Except = []netip.Prefix{e.everyAddress()}, rest
+		}
 	}
 	return s
 }
@@ -445,9 +513,12 @@ func (e *Engine) everyAddress() netip.Prefix {
 // cover returns the fewest prefixes that hold the sources and beside them only
 // excluded ones.
 func (x *Exposure) cover(s packet.Set) []netip.Prefix {
+	if s.Empty() {
+		return nil
+	}
 	ps := s.Or(x.excluded).Prefixes(packet.Src)
 	return slices.DeleteFunc(ps, func(p netip.Prefix) bool {
-		return !x.e.space.Prefixes(packet.Src, p).Overlaps(s)
+		return slices.ContainsFunc(x.own, func(o netip.Prefix) bool { return o.Bits() <= p.Bits() && o.Contains(p.Addr()) })
 	})
 }
 
@@ -473,27 +544,20 @@ func (x *Exposure) most(s packet.Set) bool {
 }
 
 // conclude sums up: the verdict, and why the rest is refused.
-func (x *Exposure) conclude(p Port, all packet.Set, r *Reach) {
-	if r.Verdict != ReachUndecided {
-		r.Verdict = ReachNone
-		if len(r.From) > 0 {
-			r.Verdict = ReachSome
-		}
-		for _, name := range x.e.outsideInterfaces() {
-			possible, _ := x.e.Possible(all.And(x.e.ifaceSet(Interface{Name: name})))
-			if !possible.Empty() && x.most(x.sources(possible)) {
-				r.Verdict = ReachAnyone
-			}
-		}
+func (x *Exposure) conclude(p Port, open bool, r *Reach) {
+	switch {
+	case r.Verdict == ReachUndecided:
+	case open:
+		r.Verdict = ReachAnyone
+	case len(r.From) > 0:
+		r.Verdict = ReachSome
 	}
 	slices.SortStableFunc(r.From, func(a, b Sources) int { return cmp.Compare(a.Interface, b.Interface) })
-	for _, why := range x.refused {
-		if why.about(p) {
-			b := because(why.Reason)
-			r.Blocked = &b
-			if why.Rule == nil {
-				break // the policy says most
-			}
+	for _, why := range x.refused.about(p) {
+		b := because(why.Reason)
+		r.Blocked = &b
+		if why.Rule == nil {
+			break // the policy says most
 		}
 	}
 }
