@@ -33,6 +33,7 @@ const (
 	opAnd ref = 0xffff_ff00 + iota
 	opXor
 	opExists
+	opFix
 	// opMeets is the lowest of a block: the third operand of meets is added.
 	opMeets ref = 0xf000_0000
 )
@@ -42,6 +43,7 @@ const (
 	limitMaxNodes   = 1 << 30
 	initialTable    = 1 << 9
 	maxCache        = 1 << 20 // entries of 16 bytes
+	stepsPerNode    = 16
 )
 
 // graph is a store of reduced ordered decision diagrams with complement edges.
@@ -49,12 +51,15 @@ const (
 type graph struct {
 	nodes []node
 	// table is an open hash of node numbers, 0 is free; its length is a power of
-	// two and at least 4/3 of len(nodes).
+	// two and at least twice len(nodes).
 	table []uint32
 	// cache is direct mapped and forgets; its length is a power of two.
 	cache    []entry
 	maxNodes int
-	seen     []uint64 // scratch of visit: one bit a node, all clear in between
+	// steps counts what had to be worked out since the outermost Do began. The
+	// cache forgets, so nodes alone do not bound the work.
+	steps int
+	seen  []uint64 // scratch of visit: one bit a node, all clear in between
 }
 
 func newGraph(maxNodes int) graph {
@@ -111,11 +116,8 @@ func (g *graph) add(slot uint32, n node) ref {
 	id := len(g.nodes)
 	g.nodes = append(g.nodes, n)
 	g.table[slot] = uint32(id)
-	if len(g.nodes) > len(g.table)/4*3 {
+	if len(g.nodes) > len(g.table)/2 {
 		g.growTable(2 * len(g.table))
-	}
-	if len(g.nodes) > len(g.cache) && len(g.cache) < maxCache {
-		g.growCache()
 	}
 	return ref(id)
 }
@@ -152,7 +154,15 @@ func (g *graph) recall(a, b, c ref) (ref, bool) {
 	return e.r, e.a == a && e.b == b && e.c == c
 }
 
-func (g *graph) remember(a, b, c, r ref) { *g.slot(a, b, c) = entry{a, b, c, r} }
+func (g *graph) remember(a, b, c, r ref) {
+	if g.steps++; g.steps > stepsPerNode*max(g.maxNodes, 1<<20) {
+		panic(exhausted{g, "more work than Config.MaxNodes allows"})
+	}
+	if len(g.nodes) > len(g.cache) && len(g.cache) < maxCache {
+		g.growCache()
+	}
+	*g.slot(a, b, c) = entry{a, b, c, r}
+}
 
 func (g *graph) variable(l level) ref { return g.make(l, zero, one) }
 

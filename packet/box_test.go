@@ -110,6 +110,8 @@ func TestBoxText(t *testing.T) {
 		{tcp.And(ssh).And(sp.from("10.0.0.0/8")).Or(tcp.And(sp.value(packet.DstPort, 443, 443))), []string{
 			"tcp dport 22 from 10.0.0.0/8", "tcp dport 443",
 		}},
+		{tcp.And(ssh).Or(sp.from("192.0.2.1/32")), []string{"from 192.0.2.1/32", "tcp dport 22 from except 192.0.2.1/32"}},
+		{tcp.And(ssh).Not(), []string{"proto except tcp", "tcp dport except 22"}},
 	}
 	for _, tt := range tests {
 		boxes, complete := tt.set.Boxes(0)

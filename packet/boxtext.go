@@ -112,8 +112,11 @@ func (w *boxWriter) transport() {
 func (sp *Space) icmpText(values ref, names []named) string {
 	first := sp.fields[SrcPort].first
 	var texts []string
-	for _, codes := range sp.graph.below(values, first+7) {
-		types := sp.graph.leading(values, first+7, codes)
+	for _, b := range sp.graph.partition(values, first+7) {
+		types, codes := b.values, b.rest
+		if codes == zero {
+			continue
+		}
 		var text string
 		if types != one {
 			text = "type " + shorterOf(types, types^1, func(f ref) (list, bool) { return sp.named(f, first, 8, names) })

@@ -16,7 +16,7 @@ func (g *graph) exists(f, cube ref) ref {
 	}
 	l := g.level(f)
 	for g.level(cube) < l {
-		cube = g.nodes[cube>>1].hi
+		cube = g.rest(cube)
 	}
 	if cube == one {
 		return f
@@ -27,7 +27,7 @@ func (g *graph) exists(f, cube ref) ref {
 	f0, f1 := g.cofactors(f, l)
 	var r ref
 	if g.level(cube) == l {
-		rest := g.nodes[cube>>1].hi
+		rest := g.rest(cube)
 		r = g.exists(f0, rest)
 		if r != one {
 			r = g.or(r, g.exists(f1, rest))
@@ -75,40 +75,48 @@ func (g *graph) meets(a, b, care ref) bool {
 	return r == one
 }
 
-// fix replaces the variables at levels[i] by the constants values[i].
-func (g *graph) fix(f ref, levels []level, values []bool) ref {
-	memo := map[ref]ref{}
-	last := levels[len(levels)-1]
-	var walk func(f ref, i int) ref
-	walk = func(f ref, i int) ref {
-		l := g.level(f)
-		if l > last {
-			return f
-		}
-		flip := f & 1
-		f ^= flip
-		if r, ok := memo[f]; ok {
-			return r ^ flip
-		}
-		for levels[i] < l {
-			i++
-		}
-		f0, f1 := g.cofactors(f, l)
-		var r ref
-		switch {
-		case levels[i] != l:
-			lo := walk(f0, i)
-			hi := walk(f1, i)
-			r = g.make(l, lo, hi)
-		case values[i]:
-			r = walk(f1, i)
-		default:
-			r = walk(f0, i)
-		}
-		memo[f] = r
+// fix replaces variables of f by constants: cube is a conjunction of variables
+// that become true and complements of variables that become false.
+func (g *graph) fix(f, cube ref) ref {
+	if f <= one {
+		return f
+	}
+	l := g.level(f)
+	for g.level(cube) < l {
+		cube = g.rest(cube)
+	}
+	if cube == one {
+		return f
+	}
+	flip := f & 1
+	f ^= flip
+	if r, ok := g.recall(f, cube, opFix); ok {
 		return r ^ flip
 	}
-	return walk(f, 0)
+	f0, f1 := g.cofactors(f, l)
+	var r ref
+	if g.level(cube) == l {
+		if lo, _ := g.cofactors(cube, l); lo == zero {
+			r = g.fix(f1, g.rest(cube))
+		} else {
+			r = g.fix(f0, g.rest(cube))
+		}
+	} else {
+		lo := g.fix(f0, cube)
+		hi := g.fix(f1, cube)
+		r = g.make(l, lo, hi)
+	}
+	g.remember(f, cube, opFix, r)
+	return r ^ flip
+}
+
+// rest is a conjunction of literals without its first.
+func (g *graph) rest(cube ref) ref {
+	lo, hi := g.cofactors(cube, g.level(cube))
+	if lo == zero {
+		return hi
+	}
+	return lo
 }
 
 // visit calls do once for each node that f is made of, the terminal left out.

@@ -167,13 +167,7 @@ func (s Set) Restrict(f Field, value uint64) Set {
 	if at.Empty() {
 		return s.sp.None()
 	}
-	levels := make([]level, v.width)
-	values := make([]bool, v.width)
-	for i := range levels {
-		levels[i] = v.first + level(i)
-		values[i] = value>>(v.width-1-i)&1 != 0
-	}
-	return Set{s.sp, s.sp.graph.fix(s.f, levels, values)}
+	return Set{s.sp, s.sp.graph.fix(s.f, at.f)}
 }
 
 // UnknownKeys returns the keys of the unknowns that s depends on, in the order

@@ -213,6 +213,33 @@ func TestDo(t *testing.T) {
 	}
 }
 
+// TestWorkIsBounded: operations that make no nodes, but cannot be remembered all,
+// come to an end as well.
+func TestWorkIsBounded(t *testing.T) {
+	sp := packet.NewSpace(packet.Config{Family: packet.V4, MaxNodes: 8000})
+	var sets []packet.Set
+	for i := range uint64(100) {
+		sets = append(sets, sp.Values(packet.DstPort, packet.Range{Lo: 600 * i, Hi: 600*i + 300}).And(sp.Values(packet.SrcPort, packet.Range{Lo: i, Hi: i})))
+	}
+	err := sp.Do(func() error {
+		for range 2000 {
+			for _, a := range sets {
+				for _, b := range sets {
+					a.And(b)
+				}
+			}
+		}
+		return nil
+	})
+	if !errors.Is(err, packet.ErrBudget) || !strings.Contains(err.Error(), "more work") {
+		t.Errorf("got %v", err)
+	}
+	// The next question starts anew.
+	if err := sp.Do(func() error { sets[0].And(sets[1]).Or(sets[2]); return nil }); err != nil {
+		t.Error(err)
+	}
+}
+
 // panics runs f and returns what it panics with.
 func panics(f func()) (text string) {
 	defer func() {

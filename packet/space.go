@@ -82,8 +82,9 @@ type Config struct {
 	// name" or "none" among them. None means one name, "any". Names are interned
 	// in this order; repetitions are dropped.
 	Interfaces []string
-	// MaxNodes bounds memory: a node takes 12 bytes, its place in the hash table 4
-	// to 8, and remembered results up to 16 MB. 0 means 20 million; less than 256
+	// MaxNodes bounds memory: a node takes 12 bytes, its place in the hash table
+	// 8 to 16, and remembered results up to 16 MB. It bounds time as well: 16 steps
+	// a node, and 16 million at least. 0 means 20 million nodes; less than 256
 	// counts as 256.
 	MaxNodes int
 }
@@ -133,6 +134,7 @@ type Space struct {
 	unknowns  map[string]Field
 	valid     ref // the values that packets can have; sets do not care about others
 	validOf   [numFixed]ref
+	depth     int // of nested Do
 }
 
 // NewSpace returns an empty space. It panics if the family is neither V4 nor V6,
@@ -299,6 +301,11 @@ func (sp *Space) Do(f func() error) (err error) {
 		}
 		err = fmt.Errorf("%w: %s", ErrBudget, e.reason)
 	}()
+	if sp.depth == 0 {
+		sp.graph.steps = 0
+	}
+	sp.depth++
+	defer func() { sp.depth-- }()
 	return f()
 }
 
