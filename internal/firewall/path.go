@@ -95,6 +95,7 @@ func (f *follower) run(in packet.Set) Result {
 	v.version = f.e.nextVersion()
 	given := in
 	v.known, in = f.e.assume(in)
+	noOut := v.known.noOut
 	f.flows = []Flow{{Set: in, env: v}}
 	f.obstacles()
 	for _, h := range f.way.hooks() {
@@ -104,6 +105,7 @@ func (f *follower) run(in packet.Set) Result {
 		if h == Input || h == Forward {
 			f.route(h)
 		}
+		f.leavesUnknown(h, noOut)
 		f.atHook(h)
 	}
 	for _, fl := range f.flows {
@@ -112,6 +114,19 @@ func (f *follower) run(in packet.Set) Result {
 	}
 	f.res.within(given)
 	return f.res
+}
+
+// leavesUnknown makes the rules of the hooks before routing see no output
+// interface, whichever the packets will have.
+func (f *follower) leavesUnknown(h Hook, never bool) {
+	noOut := never || h == Ingress || h == Prerouting || h == Input
+	for i := range f.flows {
+		v := &f.flows[i].env
+		if v.known.noOut != noOut {
+			v.known.noOut = noOut
+			v.version = f.e.nextVersion()
+		}
+	}
 }
 
 // within restricts a result to the packets that were asked about.
@@ -171,6 +186,7 @@ func (f *follower) route(h Hook) {
 			fl.Set = e.space.None()
 		default:
 			fl.Set = fl.Set.Minus(here).And(e.leaving(&fl.env))
+			e.oneHop(&fl.env)
 		}
 	}
 }
@@ -407,7 +423,10 @@ func (e *Engine) trackable() packet.Set {
 	}
 	icmp6 := sp.Values(packet.Protocol, packet.Range{Lo: 58, Hi: 58})
 	never := icmp6.And(sp.Values(packet.SrcPort, types...))
-	return sp.If(never, untracked, untracked.Not())
+	// Multicast router discovery is invalid to older kernels and untracked to newer.
+	discovery := icmp6.And(sp.Values(packet.SrcPort, packet.Range{Lo: 151 << 8, Hi: 152<<8 | 0xff}))
+	either := sp.States(packet.Untracked | packet.Invalid)
+	return sp.If(never, untracked, sp.If(discovery, either, untracked.Not()))
 }
 
 // withoutOutput keeps packets without an output interface, as on the way in.

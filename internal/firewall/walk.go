@@ -356,10 +356,7 @@ func (w *walk) assignStep(s Assign, cur packet.Set) packet.Set {
 		if len(val) != 32 {
 			return w.forgetMarks(cur)
 		}
-		if s.Field == FieldCtMark {
-			cur = cur.And(w.e.hasEntry(&w.env))
-		}
-		*old = w.e.assign(w.now(s.Field), cur, val)
+		*old = w.e.assign(w.now(s.Field), cur.And(w.settable(s.Field)), val)
 		w.env.version = w.e.nextVersion()
 		return cur
 	}
@@ -367,7 +364,8 @@ func (w *walk) assignStep(s Assign, cur packet.Set) packet.Set {
 		return w.forgetMarks(cur)
 	}
 	key := [][]packet.Set{w.e.bits(&w.env, s.Value)}
-	live, hits := cur, sp.None()
+	settable := w.settable(s.Field)
+	live, hits := cur.And(w.loadable(s.Value)), sp.None()
 	for _, el := range s.Map.Elems {
 		hit := live
 		if el.Key != nil {
@@ -377,11 +375,21 @@ func (w *walk) assignStep(s Assign, cur packet.Set) packet.Set {
 		if len(val) != 32 {
 			return w.forgetMarks(cur)
 		}
-		*old = w.e.assign(w.now(s.Field), hit, val)
+		*old = w.e.assign(w.now(s.Field), hit.And(settable), val)
 		live, hits = live.Minus(hit), hits.Or(hit)
 	}
 	w.env.version = w.e.nextVersion()
 	return hits
+}
+
+// settable returns the packets whose field can be set: a connection's mark only
+// where there is a connection. For the others the rule goes on all the same
+// (nft_ct_set_eval, connmark_tg).
+func (w *walk) settable(f Field) packet.Set {
+	if f == FieldCtMark {
+		return w.e.hasEntry(&w.env)
+	}
+	return w.e.space.All()
 }
 
 // now returns the bits of a mark as they are at this point.

@@ -75,7 +75,7 @@ func (p *probe) state() uint64 {
 		return stateInvalid
 	case icmp6:
 		switch t := p.sport >> 8; {
-		case t >= 130 && t <= 136, t == 143:
+		case t >= 130 && t <= 136, t == 143, t == 151, t == 152:
 			return stateUntracked
 		case t == 128, t == 139:
 			return stateNew
@@ -109,6 +109,7 @@ func (p *probe) model() packet.Packet {
 		m = p.flow.model(m, p.reply != (p.quote != nil))
 	}
 	length := len(th)
+	m = m.WithExtra("meta pkttype", 8, []byte{0}) // PACKET_HOST
 	if p.v4() {
 		return m.WithExtra("ip id", 16, be16(uint16(p.id))).
 			WithExtra("ip ttl", 8, []byte{p.ttl}).

@@ -233,6 +233,7 @@ func (p *pools) number(r *rand.Rand, usual uint8) uint8 {
 // packets draws n packets, each with an identification of its own: 60,000 at most.
 func (w *world) packets(r *rand.Rand, n int, p pools) []probe {
 	out := make([]probe, 0, n)
+	met := map[*tuple]bool{}
 	for i := range n {
 		v6 := r.IntN(2) == 0
 		if p.only != 0 && r.IntN(10) > 0 {
@@ -241,6 +242,10 @@ func (w *world) packets(r *rand.Rand, n int, p pools) []probe {
 		var x probe
 		for {
 			x = w.packet(r, p, v6)
+			if w.marks && x.flow != nil && met[x.flow] {
+				continue // what one packet does to the connection's mark, the next would see
+			}
+			met[x.flow] = true
 			if x.flow != nil || !w.known[tupleKey{x.proto, x.src, x.dst, x.sport, x.dport}] {
 				break
 			}

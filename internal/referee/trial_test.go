@@ -75,6 +75,7 @@ func (w *world) clear(t testing.TB) {
 func (w *world) load(t testing.TB, rs rules) error {
 	t.Helper()
 	w.clear(t)
+	w.marks = strings.Contains(rs.String(), "ct mark set") || strings.Contains(rs.String(), "CONNMARK")
 	for i, p := range rs.parts {
 		if strings.Contains(p.loader, "legacy") {
 			w.legacy[p.loader] = true

@@ -26,6 +26,7 @@ type world struct {
 	nl     *nfnl
 	legacy map[string]bool // legacy loaders used since the last clear
 	ipsets bool
+	marks  bool // the rules on trial change the marks of connections
 }
 
 // link is one interface of the host and the far end of its cable.
@@ -195,6 +196,11 @@ func (w *world) probeText() string {
 func (w *world) judge(t testing.TB, ps []probe) []bool {
 	t.Helper()
 	lab.RunInput(t, w.probeText(), "nft", "-f", "-")
+	for _, u := range w.tuples {
+		if err := w.nl.setEntry(u, 0); err != nil {
+			t.Fatalf("restore conntrack entry %+v: %v", *u, err)
+		}
+	}
 	w.send(t, ps)
 	var seen [2]map[uint32]bool
 	for i, set := range []string{"seen4", "seen6"} {
@@ -245,7 +251,7 @@ func (w *world) establish(t testing.TB, r *rand.Rand, n int) {
 		if w.known[u.key()] || w.known[u.replyKey()] {
 			continue
 		}
-		if err := w.nl.createEntry(u); err != nil {
+		if err := w.nl.setEntry(u, unix.NLM_F_EXCL); err != nil {
 			t.Fatalf("create conntrack entry %+v: %v", *u, err)
 		}
 		w.tuples = append(w.tuples, u)
@@ -294,9 +300,9 @@ func nth(p netip.Prefix, n uint32) netip.Addr {
 	return a
 }
 
-// createEntry makes a connection that has seen both directions, TCP with liberal
-// window checks.
-func (n *nfnl) createEntry(u *tuple) error {
+// setEntry makes a connection that has seen both directions, TCP with liberal
+// window checks. Where there is one already, it puts its mark back.
+func (n *nfnl) setEntry(u *tuple, exclusive uint16) error {
 	side := func(src, dst netip.Addr, sport, dport uint16) []byte {
 		kind := uint16(1)
 		if src.Is6() {
@@ -320,5 +326,5 @@ func (n *nfnl) createEntry(u *tuple) error {
 	if u.src.Is6() {
 		family = unix.NFPROTO_IPV6
 	}
-	return n.ask(subsysCtnetlink, ctNew, unix.NLM_F_ACK|unix.NLM_F_CREATE|unix.NLM_F_EXCL, family, body, nil)
+	return n.ask(subsysCtnetlink, ctNew, unix.NLM_F_ACK|unix.NLM_F_CREATE|exclusive, family, body, nil)
 }
