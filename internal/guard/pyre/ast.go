@@ -61,6 +61,11 @@ type charSet struct {
 	// all is the set as 256 bits over the first byte of the encoding: exact
 	// below 0x80; above, set if some non-ASCII character is in the set.
 	all [4]uint64
+	// table says, by first byte, whether a character is in the set: no, yes, or
+	// it takes decoding to tell.
+	table [256]uint8
+	// not is the one byte that is not in the set, if it is only one; else -1.
+	not int16
 	// wide says what the set answers for every character beyond ASCII, if it
 	// answers the same for all of them: 1 yes, -1 no, 0 it depends.
 	wide int8
@@ -130,7 +135,34 @@ func (s *charSet) finish() *charSet {
 	if s.wide >= 0 {
 		s.all[2], s.all[3] = ^uint64(0), ^uint64(0)
 	}
+	s.tabulate()
 	return s
+}
+
+// What table says about a byte.
+const (
+	stops   = 0
+	belongs = 1
+	unclear = 2
+)
+
+func (s *charSet) tabulate() {
+	s.not = -1
+	count := 0
+	for c := range 256 {
+		switch {
+		case c >= 0x80:
+			s.table[c] = unclear
+		case s.ascii[c>>6]&(1<<(c&63)) != 0:
+			s.table[c] = belongs
+		default:
+			s.not = int16(c)
+			count++
+		}
+	}
+	if count != 1 || s.wide != 1 {
+		s.not = -1
+	}
 }
 
 // decideWide finds out whether all characters beyond ASCII get one answer.

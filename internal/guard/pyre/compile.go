@@ -40,9 +40,9 @@ type inst struct {
 	memo      int32 // index of its memory of failures; a repeat has two
 	str       string
 	set       *charSet
-	// nextFirst and altFirst hold the bytes with which what follows can go on.
-	// The end of the text is never excluded by them.
-	nextFirst, altFirst [4]uint64
+	// ways says, by the next byte, whether next (1) and alt (2) can go on with
+	// it. The end of the text is never excluded.
+	ways *[256]uint8
 }
 
 // maxProgram bounds what nested counted repetitions unroll to.
@@ -301,14 +301,25 @@ func firsts(prog []inst) [][4]uint64 {
 			}
 		}
 	}
+	shared := map[[256]uint8]*[256]uint8{}
 	for pc := range prog {
 		in := &prog[pc]
-		switch in.op {
-		case opSplit, opLoop:
-			in.nextFirst, in.altFirst = f[in.next], f[in.alt]
-		case opRep:
-			in.nextFirst = f[in.next]
+		if in.op != opSplit && in.op != opRep {
+			continue
 		}
+		var w [256]uint8
+		for c := range 256 {
+			if inSet(&f[in.next], byte(c)) {
+				w[c] |= 1
+			}
+			if in.op == opSplit && inSet(&f[in.alt], byte(c)) {
+				w[c] |= 2
+			}
+		}
+		if shared[w] == nil {
+			shared[w] = &w
+		}
+		in.ways = shared[w]
 	}
 	return f
 }

@@ -24,6 +24,7 @@ const (
 type Machine struct {
 	re    *Regexp
 	text  []byte
+	from  int
 	caps  []int32
 	loops []int32
 	stack []frame
@@ -68,7 +69,13 @@ const optimistic = 3000
 // from which it takes what it used. A unit is about one instruction, or eight
 // characters of a run: a few nanoseconds.
 func (m *Machine) Search(re *Regexp, text []byte, budget *int) Result {
-	m.re, m.text, m.memo, m.over = re, text, nil, false
+	return m.SearchFrom(re, text, 0, budget)
+}
+
+// SearchFrom is Search for a match that begins at from or later. What stands
+// before is still seen by ^, \b and lookbehind.
+func (m *Machine) SearchFrom(re *Regexp, text []byte, from int, budget *int) Result {
+	m.re, m.text, m.memo, m.over, m.from = re, text, nil, false, from
 	if n := 2 * re.groups; cap(m.caps) < n {
 		m.caps = make([]int32, n)
 	} else {
@@ -144,13 +151,13 @@ func (m *Machine) failed(slot, pos int32) bool {
 // scan tries one start after the other.
 func (m *Machine) scan() Result {
 	re, text := m.re, m.text
-	for at := 0; ; at++ {
+	for at := m.from; ; at++ {
 		if !re.anchored {
 			at = m.candidate(at)
 			if at < 0 {
 				return NoMatch
 			}
-		} else if re.prefix != nil && !bytes.HasPrefix(text, re.prefix) {
+		} else if at > 0 || re.prefix != nil && !bytes.HasPrefix(text, re.prefix) {
 			return NoMatch
 		}
 		for i := range m.caps {
@@ -215,101 +222,91 @@ func (m *Machine) inside(at int) bool {
 }
 
 // run executes from pc at pos until opMatch or until no choice is left above
-// the present height of the stack.
+// the present height of the stack. The budget is charged where a program can
+// go round in circles, or back.
 func (m *Machine) run(pc, pos int32) (end int32, ok bool) {
 	prog, text := m.re.prog, m.text
 	base := len(m.stack)
+	memo := m.memo != nil && m.inInner == 0
 	for {
-		if m.left--; m.left < 0 {
-			m.over = true
-			return 0, false
-		}
 		in := &prog[pc]
-		good := false
 		switch in.op {
 		case opMatch:
 			return pos, true
 		case opChar:
 			if int(pos) < len(text) && text[pos] == in.b {
 				pos++
-				good = true
+				pc = in.next
+				continue
 			}
 		case opStr:
 			if n := len(in.str); len(text)-int(pos) >= n && string(text[pos:int(pos)+n]) == in.str {
 				pos += int32(n)
-				good = true
+				pc = in.next
+				continue
 			}
 		case opSet:
-			if n := m.one(in.set, pos); n > 0 {
-				pos += n
-				good = true
-			}
-		case opRep:
-			if m.memo != nil && m.inInner == 0 && m.failed(in.memo, pos) {
-				break
-			}
-			pos, good = m.repeat(pc, in, pos)
-		case opSplit:
-			if m.memo != nil && m.inInner == 0 && m.failed(in.memo, pos) {
-				break
-			}
 			if int(pos) < len(text) {
-				c := text[pos]
-				if !inSet(&in.nextFirst, c) {
-					if inSet(&in.altFirst, c) {
-						pc = in.alt
+				switch in.set.table[text[pos]] {
+				case belongs:
+					pos++
+					pc = in.next
+					continue
+				case unclear:
+					if n := m.one(in.set, pos); n > 0 {
+						pos += n
+						pc = in.next
 						continue
 					}
-					break
 				}
-				if inSet(&in.altFirst, c) {
-					m.stack = append(m.stack, frame{fBranch, in.alt, pos, 0})
-				}
-			} else {
-				m.stack = append(m.stack, frame{fBranch, in.alt, pos, 0})
 			}
-			good = true
+		case opRep:
+			if memo && m.failed(in.memo, pos) {
+				break
+			}
+			m.left--
+			if to, good := m.repeat(pc, in, pos); good {
+				pc, pos = in.next, to
+				continue
+			}
+		case opSplit:
+			if memo && m.failed(in.memo, pos) {
+				break
+			}
+			m.left--
+			ways := uint8(3)
+			if int(pos) < len(text) {
+				ways = in.ways[text[pos]]
+			}
+			switch ways {
+			case 3:
+				m.stack = append(m.stack, frame{fBranch, in.alt, pos, 0})
+				pc = in.next
+				continue
+			case 1:
+				pc = in.next
+				continue
+			case 2:
+				pc = in.alt
+				continue
+			}
 		case opSave:
 			if len(m.stack) > 0 {
 				m.stack = append(m.stack, frame{fCapture, in.arg, m.caps[in.arg], 0})
 			}
 			m.caps[in.arg] = pos
-			good = true
-		case opAssert:
-			good = m.assert(assertKind(in.arg), pos)
-		case opPrev:
-			good = m.prev(in.set, pos) != in.negate
-		case opLoop:
-			var to int32
-			if to, good = m.loop(pc, in, pos); good {
-				pc = to
-				continue
-			}
-		case opEnter:
-			if len(m.stack) > 0 {
-				m.stack = append(m.stack, frame{fLoop, in.arg, m.loops[in.arg], 0})
-			}
-			m.loops[in.arg] = -1
-			good = true
-		case opCond:
-			good = true
-			if s := m.caps[2*in.arg]; s < 0 || m.caps[2*in.arg+1] < s {
-				pc = in.alt
-				continue
-			}
-		case opLook:
-			good = m.look(in, pos)
-		case opAtomic:
-			pos, good = m.atomic(in, pos)
-		case opBackref:
-			pos, good = m.backref(in, pos)
-		}
-		if m.over {
-			return 0, false
-		}
-		if good {
 			pc = in.next
 			continue
+		case opCond:
+			pc = in.next
+			if s := m.caps[2*in.arg]; s < 0 || m.caps[2*in.arg+1] < s {
+				pc = in.alt
+			}
+			continue
+		default:
+			if pc, pos, ok = m.special(pc, in, pos); ok {
+				continue
+			}
 		}
 		if pc, pos = m.back(base); pc < 0 {
 			return 0, false
@@ -317,9 +314,40 @@ func (m *Machine) run(pc, pos int32) (end int32, ok bool) {
 	}
 }
 
+// special executes the instructions that few patterns have.
+func (m *Machine) special(pc int32, in *inst, pos int32) (int32, int32, bool) {
+	good := false
+	switch in.op {
+	case opAssert:
+		good = m.assert(assertKind(in.arg), pos)
+	case opPrev:
+		good = m.prev(in.set, pos) != in.negate
+	case opLoop:
+		m.left--
+		to, good := m.loop(pc, in, pos)
+		return to, pos, good
+	case opEnter:
+		if len(m.stack) > 0 {
+			m.stack = append(m.stack, frame{fLoop, in.arg, m.loops[in.arg], 0})
+		}
+		m.loops[in.arg] = -1
+		good = true
+	case opLook:
+		good = m.look(in, pos)
+	case opAtomic:
+		pos, good = m.inner(in.alt, pos, false)
+	case opBackref:
+		pos, good = m.backref(in, pos)
+	}
+	return in.next, pos, good && !m.over
+}
+
 // back takes the last choice left above base; pc is -1 if there is none.
 func (m *Machine) back(base int) (pc, pos int32) {
-	for len(m.stack) > base {
+	if m.left--; m.left < 0 {
+		m.over = true
+	}
+	for len(m.stack) > base && !m.over {
 		f := &m.stack[len(m.stack)-1]
 		switch f.kind {
 		case fCapture:
@@ -345,9 +373,6 @@ func (m *Machine) back(base int) (pc, pos int32) {
 				return pc, pos
 			}
 		}
-		if m.over {
-			break
-		}
 		m.stack = m.stack[:len(m.stack)-1]
 	}
 	return -1, 0
@@ -372,28 +397,52 @@ func (m *Machine) one(set *charSet, pos int32) int32 {
 	return 0
 }
 
-// run of characters of set from pos, at most limit of them: where it ends, and
-// how many there are.
+// span returns where the characters of set from pos end, at most limit of
+// them, and how many there are; if limit is infinite, they are not counted.
 func (m *Machine) span(set *charSet, pos, limit int32) (end, count int32) {
+	if limit >= infinite-maxRepeat {
+		return m.spanAll(set, pos), 0
+	}
 	text := m.text
 	for count < limit && int(pos) < len(text) {
-		c := text[pos]
-		if c < utf8.RuneSelf {
-			if set.ascii[c>>6]&(1<<(c&63)) == 0 {
-				break
+		n := int32(1)
+		switch set.table[text[pos]] {
+		case stops:
+			return pos, count
+		case unclear:
+			if n = m.one(set, pos); n == 0 {
+				return pos, count
 			}
-			pos++
-			count++
-			continue
-		}
-		n := m.one(set, pos)
-		if n == 0 {
-			break
 		}
 		pos += n
 		count++
 	}
 	return pos, count
+}
+
+func (m *Machine) spanAll(set *charSet, pos int32) int32 {
+	text := m.text
+	if set.not >= 0 {
+		if i := bytes.IndexByte(text[pos:], byte(set.not)); i >= 0 {
+			return pos + int32(i)
+		}
+		return int32(len(text))
+	}
+	table := &set.table
+	for int(pos) < len(text) {
+		switch table[text[pos]] {
+		case belongs:
+			pos++
+			continue
+		case unclear:
+			if n := m.one(set, pos); n > 0 {
+				pos += n
+				continue
+			}
+		}
+		break
+	}
+	return pos
 }
 
 func (m *Machine) repeat(pc int32, in *inst, pos int32) (int32, bool) {
@@ -416,8 +465,8 @@ func (m *Machine) repeat(pc int32, in *inst, pos int32) (int32, bool) {
 		m.stack = m.stack[:len(m.stack)-1]
 		return 0, false
 	}
-	end, n := m.span(in.set, least, in.max-in.min)
-	m.left -= int(n >> 3)
+	end, _ := m.span(in.set, least, in.max-in.min)
+	m.left -= int(end-least) >> 4
 	if end > least {
 		m.stack = append(m.stack, frame{fGreedy, pc, end, least})
 		if m.goes(in, end) {
@@ -434,7 +483,7 @@ func (m *Machine) repeat(pc int32, in *inst, pos int32) (int32, bool) {
 
 // goes reports whether what follows a repeat can go on at pos.
 func (m *Machine) goes(in *inst, pos int32) bool {
-	return int(pos) >= len(m.text) || inSet(&in.nextFirst, m.text[pos])
+	return int(pos) >= len(m.text) || in.ways[m.text[pos]]&1 != 0
 }
 
 // shorter gives up characters at the end of a greedy run until what follows
@@ -449,7 +498,7 @@ func (m *Machine) shorter(f *frame) (pc, pos int32) {
 			_, n := utf8.DecodeLastRune(m.text[f.c:at])
 			at -= int32(n)
 		}
-		if !inSet(&in.nextFirst, m.text[at]) {
+		if in.ways[m.text[at]]&1 == 0 {
 			continue
 		}
 		m.left -= int(f.b-at) >> 3
@@ -559,10 +608,6 @@ func (m *Machine) look(in *inst, pos int32) bool {
 	}
 	_, ok := m.inner(in.alt, pos, in.negate)
 	return ok != in.negate
-}
-
-func (m *Machine) atomic(in *inst, pos int32) (int32, bool) {
-	return m.inner(in.alt, pos, false)
 }
 
 // inner runs a body by itself. If it matches, its choices are dropped; what it
