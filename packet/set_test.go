@@ -216,13 +216,13 @@ func TestDo(t *testing.T) {
 // TestWorkIsBounded: operations that make no nodes, but cannot be remembered all,
 // come to an end as well.
 func TestWorkIsBounded(t *testing.T) {
-	sp := packet.NewSpace(packet.Config{Family: packet.V4, MaxNodes: 8000})
+	sp := packet.NewSpace(packet.Config{Family: packet.V4, MaxNodes: 12000})
 	var sets []packet.Set
-	for i := range uint64(100) {
-		sets = append(sets, sp.Values(packet.DstPort, packet.Range{Lo: 600 * i, Hi: 600*i + 300}).And(sp.Values(packet.SrcPort, packet.Range{Lo: i, Hi: i})))
+	for i := range uint64(250) {
+		sets = append(sets, sp.Values(packet.DstPort, packet.Range{Lo: 200 * i, Hi: 200*i + 100}).And(sp.Values(packet.SrcPort, packet.Range{Lo: i, Hi: i})))
 	}
 	err := sp.Do(func() error {
-		for range 2000 {
+		for range 500 {
 			for _, a := range sets {
 				for _, b := range sets {
 					a.And(b)
