@@ -23,4 +23,3 @@ func readSave(name string, data []byte) (*firewall.Ruleset, firewall.Family, err
 	}
 	return rules, family, nil
 }
-

@@ -94,20 +94,39 @@ func tracePacket(v view, p packet.Packet) (firewall.Trace, error) {
 		return firewall.Trace{}, usage("", "%w", err)
 	}
 	var way firewall.Way
+	var point packet.Set
+	err := e.Do(func() error {
+		point = e.Space().Point(p)
+		way = e.WayOf(point, p.In != "", p.Out != "")
+		return nil
+	})
+	if err != nil {
+		return firewall.Trace{}, err
+	}
+	t, err := traceOn(e, v.rules, way, point)
+	if err == nil && t.Unrouted && way == firewall.WayInput {
+		// Translation may have sent it on to another host.
+		if on, err := traceOn(e, v.rules, firewall.WayForward, point); err == nil && !on.Unrouted {
+			return on, nil
+		}
+	}
+	return t, err
+}
+
+// traceOn follows a packet on one way.
+func traceOn(e *firewall.Engine, rules *firewall.Ruleset, way firewall.Way, point packet.Set) (firewall.Trace, error) {
 	var in packet.Set
 	err := e.Do(func() error {
-		point := e.Space().Point(p)
-		way = e.WayOf(point, p.In != "", p.Out != "")
 		in = point.And(e.Sent(way))
 		if in.Empty() {
-			return fmt.Errorf("no such packet can be on its way %s: %s", way, p)
+			return fmt.Errorf("no such packet can be on its way %s", way)
 		}
 		return nil
 	})
 	if err != nil {
 		return firewall.Trace{}, err
 	}
-	return e.Trace(v.rules, way, in)
+	return e.Trace(rules, way, in)
 }
 
 // familyOf is the family of the packet's addresses, IPv4 where it has none.

@@ -218,6 +218,11 @@ func (h *Host) Forwards() ([]Forward, error) {
 		for _, p := range published {
 			w := Forward{Published: p, Family: f.number, Container: h.containerAt(p.To)}
 			w.Reach.add(p.Reach)
+			for i := range w.Reach.From {
+				if w.Reach.From[i].Because.Chain == "" { // then it is the translation that lets them in
+					w.Reach.From[i].Because = p.Rule
+				}
+			}
 			out = append(out, w)
 		}
 	}

@@ -102,21 +102,47 @@ func (e *Engine) split(c Change, moved packet.Set, a, b Result, limit int) []Cha
 				continue
 			}
 			mine, moved = mine.Minus(s), moved.Minus(s)
-			out = append(out, c.with(s, because(o), because(n), limit))
+			out = append(out, e.describe(c, s, because(o), because(n), limit))
 		}
 	}
 	if !moved.Empty() {
-		out = append(out, c.with(moved, Because{Text: "several rules"}, Because{Text: "several rules"}, limit))
+		out = append(out, e.describe(c, moved, Because{Text: "several rules"}, Because{Text: "several rules"}, limit))
 	}
 	return out
 }
 
-func (c Change) with(s packet.Set, older, newer Because, limit int) Change {
-	boxes, complete := c.plain(s).Boxes(limit)
-	c.Packets, c.More = boxes, !complete
-	c.Example, _ = s.Sample()
+// describe fills in which packets a change is about.
+func (e *Engine) describe(c Change, s packet.Set, older, newer Because, limit int) Change {
 	c.Old, c.New = older, newer
+	boxes, complete := c.plain(s).Boxes(limit)
+	c.More = !complete
+	for _, b := range boxes {
+		// What the others need said, this one may not.
+		if one, single := c.plain(b.Set()).Boxes(1); single && len(one) == 1 {
+			b = one[0]
+		}
+		c.Packets = append(c.Packets, b)
+	}
+	c.Example = e.example(c.Way, s)
 	return c
+}
+
+// example is a packet of s, one from outside if there is one.
+func (e *Engine) example(way Way, s packet.Set) packet.Packet {
+	switch way { // what no packet on the way has is no part of the example
+	case WayInput:
+		s = s.Exists(packet.OutInterface)
+	case WayOutput:
+		s = s.Exists(packet.InInterface)
+	}
+	for _, i := range e.facts.Interfaces {
+		outside := s.Minus(e.ifaceSet(Interface{Name: i.Name, Out: way == WayOutput}))
+		if i.Loopback && !outside.Empty() {
+			s = outside
+		}
+	}
+	p, _ := s.Sample()
+	return p
 }
 
 // plain adds packets to s that the question was not about, so that what is the
@@ -127,12 +153,12 @@ func (c Change) plain(s packet.Set) packet.Set {
 		packet.Dst, packet.Mark, packet.InInterface, packet.OutInterface, packet.State, packet.Status, packet.Fragment,
 		packet.SrcType, packet.DstType, packet.Src,
 	} {
-		if wide := s.Exists(f); wide.And(c.among).Equal(s.And(c.among)) {
+		wide := s.Exists(f)
+		switch {
+		case wide.And(c.among).Equal(s.And(c.among)):
 			s = wide
-			continue
-		}
-		if f == packet.InInterface || f == packet.OutInterface {
-			s = s.Or(s.Exists(f).Minus(c.among.Only(f)))
+		case f == packet.InInterface || f == packet.OutInterface:
+			s = s.Or(wide.Minus(c.among.Only(f)))
 		}
 	}
 	return s

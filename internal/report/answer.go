@@ -195,7 +195,7 @@ func holds(list []string, a netip.Addr) bool {
 
 // NewTrace is the answer about one packet.
 func NewTrace(p packet.Packet, t firewall.Trace, s *host.Snapshot) Trace {
-	out := Trace{Verdict: t.Verdict.String(), Packet: p.String(), Unseen: newUnseen(s)}
+	out := Trace{Verdict: t.Verdict.String(), Packet: shortPacket(p), Unseen: newUnseen(s)}
 	for _, s := range t.Steps {
 		out.Steps = append(out.Steps, Step{
 			Hook: s.Hook.String(), Table: s.Table, Chain: s.Chain, Rule: s.Rule, Text: s.Text, Effect: s.Effect,
@@ -231,19 +231,40 @@ func NewDiff(changes []firewall.Change, why []string) Diff {
 	for _, c := range changes {
 		ch := Change{
 			From: c.From.String(), To: c.To.String(), Way: c.Way.String(), Family: familyName(c.Family),
-			Example: c.Example.String(), OldRule: newRule(c.Old), NewRule: newRule(c.New),
+			Example: shortPacket(c.Example), OldRule: newRule(c.Old), NewRule: newRule(c.New),
 		}
-		var boxes []string
 		for _, b := range c.Packets {
-			boxes = append(boxes, b.String())
+			ch.Packets = append(ch.Packets, plainUnknowns(b.String()))
 		}
 		if c.More {
-			boxes = append(boxes, "and more")
+			ch.Packets = append(ch.Packets, "and more")
 		}
-		ch.Packets = strings.Join(boxes, "; ")
 		d.Changes = append(d.Changes, ch)
 	}
 	return d
+}
+
+// shortPacket writes a packet without what goes without saying, and what
+// `sekimori trace` therefore adds again: no fragment, no mark, and the SYN of a
+// new TCP connection.
+func shortPacket(p packet.Packet) string {
+	head, quoted, _ := strings.Cut(p.String(), `"`) // names in quotes may hold anything
+	if quoted != "" {
+		quoted = `"` + quoted
+	}
+	head += " "
+	for _, said := range []string{"frag 0x0000 ", "mark 0x0 "} {
+		head = strings.Replace(head, " "+said, " ", 1)
+	}
+	if strings.HasPrefix(head, "tcp ") && strings.Contains(head, " new ") {
+		head = strings.Replace(head, " flags syn ", " ", 1)
+	}
+	return strings.TrimSuffix(head+quoted, " ")
+}
+
+// plainUnknowns takes the marks off the names of what a box leaves to chance.
+func plainUnknowns(box string) string {
+	return strings.NewReplacer("unless ~ ", "unless ", "with ~ ", "with ", "unless ? ", "unless ", "with ? ", "with ").Replace(box)
 }
 
 func familyName(f firewall.Family) string {

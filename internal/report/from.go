@@ -109,15 +109,27 @@ func describe(g Group) from {
 	if f.anyone {
 		f.who = "anyone"
 	} else {
-		f.who = few(g.Sources)
+		f.who = few(plain(g.Sources))
 	}
 	if len(g.Except) > 0 {
-		f.who += " but " + few(g.Except)
+		f.who += " but " + few(plain(g.Except))
 	}
-	if g.Group != "" {
-		f.who += ", sent to " + g.Group
+	if g.Group != "" { // the sources are the interface's own networks
+		f.who = "neighbours, by " + plain([]string{g.Group})[0]
 	}
 	return f
+}
+
+// plain writes prefixes of one address as the address.
+func plain(prefixes []string) []string {
+	out := make([]string, len(prefixes))
+	for i, s := range prefixes {
+		out[i] = s
+		if p, err := netip.ParsePrefix(s); err == nil && p.IsSingleIP() {
+			out[i] = p.Addr().String()
+		}
+	}
+	return out
 }
 
 // few names the first of a list and counts the rest.

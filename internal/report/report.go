@@ -187,11 +187,12 @@ type Change struct {
 	// IPv4 or IPv6.
 	Way    string `json:"way"`
 	Family string `json:"family"`
-	// Packets is the box, Example one packet of it; `sekimori trace` reads it.
-	Packets string `json:"packets"`
-	Example string `json:"example"`
-	OldRule Rule   `json:"old_rule"`
-	NewRule Rule   `json:"new_rule"`
+	// Packets are disjoint boxes, the last of them "and more" where there are
+	// further ones. Example is a packet of the first; `sekimori trace` reads it.
+	Packets list[string] `json:"packets"`
+	Example string       `json:"example"`
+	OldRule Rule         `json:"old_rule"`
+	NewRule Rule         `json:"new_rule"`
 }
 
 // Diff is the answer of `sekimori diff`.

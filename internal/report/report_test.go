@@ -96,7 +96,7 @@ func exampleTrace() Trace {
 
 func exampleDiff() Diff {
 	return Diff{Changes: []Change{{
-		From: "drop", To: "accept", Way: "to this host", Family: "IPv4", Packets: "tcp dport 3306 from 10.0.0.0/8", Example: "tcp 10.0.0.1:1024 -> 203.0.113.5:3306 in eth0 new",
+		From: "drop", To: "accept", Way: "to this host", Family: "IPv4", Packets: []string{"tcp dport 3306 from 10.0.0.0/8"}, Example: "tcp 10.0.0.1:1024 -> 203.0.113.5:3306 in eth0 new",
 		OldRule: Rule{"inet filter", "input", 0, "policy drop"}, NewRule: ten.Because,
 	}}}
 }

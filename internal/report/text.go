@@ -191,7 +191,9 @@ func (d Diff) Text(w io.Writer, s Style) error {
 			}
 			b.WriteString(s.paint(colour, head) + "\n")
 		}
-		s.wrap(&b, "  ", printable(c.Packets))
+		for _, box := range c.Packets {
+			s.wrap(&b, "  ", printable(box))
+		}
 		if c.Example != "" {
 			s.wrap(&b, "      ", s.paint(dim, "example:")+" "+printable(c.Example))
 		}
