@@ -77,9 +77,11 @@ type facts struct {
 	grown  bool
 }
 
+// headerBit is a bit of a header in packets of one family, or of any (0).
 type headerBit struct {
-	field firewall.Field
-	index int
+	field  firewall.Field
+	family firewall.Family
+	index  int
 }
 
 type tableName struct {

@@ -62,11 +62,13 @@ func (r *rule) fieldsText(rel relation) (string, bool) {
 		if s, ok := r.namePrefix(w, name, rel.neg); ok {
 			return s, true
 		}
-		if w.width <= 0 {
-			w.width = slices.Max(slices.Collect(keys(w.at))) + 1
+		if w.width <= 0 { // an address: 4 or 16 bytes were loaded
+			w.width = len(rel.v.bits)
+			name = tupleName(name, w.width)
 		}
-		mask, value, _ := w.cut(0, w.width)
-		return maskText(name, fieldType(string(w.field)), mask, value, rel.neg, r.n), true
+		mask, value, n := w.cut(0, w.width)
+		h := headerField{name: name, len: w.width, typ: fieldType(tupleName(string(w.field), w.width))}
+		return r.headerText(name, h, mask, value, n, rel.neg), true
 	}
 	prefix, fields := r.n.header(w.field, r.text.l3, r.text.l4)
 	left := len(w.at)
@@ -205,6 +207,9 @@ func (r *rule) setText(m *firewall.Set, key []*operand, data []dataType, host bo
 		case e.Data != nil:
 			s += " : " + r.dataText(e.Data, data, host)
 		}
+		if e.DataHi != nil {
+			s = strings.TrimSuffix(s, r.dataText(e.Data, data, host)) + dataTypeOf(e.Data).interval(e.Data, e.DataHi, r.n)
+		}
 		parts = append(parts, s)
 	}
 	if m.Opaque != "" {
@@ -236,6 +241,17 @@ func (t dataType) element(lo, hi []byte, n *nftables) string {
 		return t.format(lo, n) + "-" + t.format(hi, n)
 	}
 	return s
+}
+
+// dataTypeOf guesses the type of an end of an interval in a map of addresses.
+func dataTypeOf(b []byte) dataType {
+	switch len(b) {
+	case 4:
+		return typeIPv4
+	case 16:
+		return typeIPv6
+	}
+	return typePort
 }
 
 // dataText shows what a map holds: a value, or several in a row.

@@ -151,7 +151,7 @@ func (r *rule) ctLoad(k ctKey, dir uint8) (*operand, int, error) {
 	}
 	switch {
 	case k.varies || set:
-		return &operand{kind: varying, text: name, stateful: k.stateful || set}, n, nil
+		return &operand{kind: varying, text: name, host: k.host, stateful: k.stateful || set}, n, nil
 	case f == "":
 		return r.n.free(name, 8*n, k.host), n, nil
 	}

@@ -261,7 +261,9 @@ func (r *rule) dynset(data []byte) error {
 		}
 	}
 	if a.has(dynsetAttrTimeout) {
-		element += " timeout " + duration(a.num64(dynsetAttrTimeout))
+		if ms := a.num64(dynsetAttrTimeout); ms != 0 {
+			element += " timeout " + duration(ms)
+		}
 	}
 	for _, x := range inside {
 		c, text := statefulCond(x)

@@ -3,6 +3,7 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"sekimori/internal/firewall"
 )
@@ -76,9 +77,6 @@ func (r *rule) payload(data []byte) error {
 	f := headers()[base]
 	v := r.n.field(loadKey{field: f, from: 8 * off, bits: 8 * n})
 	r.requireHeader(f, 8*(off+n))
-	if r.n.facts.changed(v.bits) {
-		v = &operand{kind: varying, text: r.valueText(v, typeHex, false) + ", which a rule changes,", stateful: true}
-	}
 	return r.store(a.num(payloadAttrDreg), v, n)
 }
 
@@ -96,17 +94,33 @@ func (r *rule) requireHeader(f firewall.Field, bits int) {
 	r.require(needOf(f), bits)
 }
 
-// changed reports whether some rule rewrites one of the bits.
-func (f *facts) changed(v firewall.Value) bool {
-	if len(f.rewritten) == 0 {
-		return false
+// fixed returns a value as conditions may use it: one with header bits that some
+// rule rewrites can be different each time.
+func (r *rule) fixed(o *operand) *operand {
+	if len(r.n.facts.rewritten) == 0 || o.kind != plain {
+		return o
 	}
-	for _, b := range v {
-		if f.rewritten[headerBit{b.Field, int(b.Index)}] {
-			return true
+	families := []firewall.Family{0, r.family()}
+	if families[1] == 0 {
+		families = []firewall.Family{0, firewall.IPv4, firewall.IPv6, firewall.ARP}
+	}
+	for _, b := range o.bits {
+		for _, f := range families {
+			if r.n.facts.rewritten[headerBit{b.Field, f, int(b.Index)}] {
+				return &operand{kind: varying, text: r.valueText(o, typeHex, false) + ", which a rule changes,", stateful: true}
+			}
 		}
 	}
-	return false
+	return o
+}
+
+// family is the family of the packets that the rule is for, 0 where it is for more
+// than one.
+func (r *rule) family() firewall.Family {
+	if r.text.l3 == firewall.ARP {
+		return firewall.ARP
+	}
+	return ipFamily(r.text.l3)
 }
 
 // rewrite is a payload write. Bytes that decide about the packet's way make the
@@ -123,7 +137,7 @@ func (r *rule) rewrite(a *reader, f firewall.Field, off, n int) error {
 	vital := false
 	var changed firewall.Value
 	for i := range 8 * n {
-		to := headerBit{f, 8*off + i}
+		to := headerBit{f, r.family(), 8*off + i}
 		if v.kind == plain && v.bits[i] == (firewall.Bit{Field: f, Index: uint16(to.index)}) {
 			continue
 		}
@@ -239,8 +253,8 @@ func metaKeys() []metaKey {
 		{name: "oif", bytes: 4, host: true, field: firewall.FieldOif},
 		{name: "iifname", bytes: 16, field: firewall.FieldIifName},
 		{name: "oifname", bytes: 16, field: firewall.FieldOifName},
-		{name: "iiftype", bytes: 2, host: true, lacking: true},
-		{name: "oiftype", bytes: 2, host: true, lacking: true},
+		{name: "meta iiftype", bytes: 2, host: true, lacking: true},
+		{name: "meta oiftype", bytes: 2, host: true, lacking: true},
 		{name: "meta skuid", bytes: 4, host: true, lacking: true},
 		{name: "meta skgid", bytes: 4, host: true, lacking: true},
 		{name: "meta nftrace", bytes: 1, varies: true}, // can only be set
@@ -297,11 +311,25 @@ func (r *rule) metaLoad(k metaKey) *operand {
 		if k.lacking {
 			r.match(firewall.Varies{Text: k.name + " is known"})
 		}
-		return &operand{kind: varying, text: k.name, stateful: k.stateful || r.n.facts.assigned[k.name]}
-	case k.lacking:
+		return &operand{kind: varying, text: k.name, host: k.host, stateful: k.stateful || r.n.facts.assigned[k.name]}
+	case k.lacking && !r.alwaysKnown(k.name):
 		r.match(firewall.Varies{Text: k.name + " is known"})
 	}
 	return r.n.free(k.name, 8*k.bytes, k.host)
+}
+
+// alwaysKnown reports whether the packets of a rule have what is missing from
+// others: on the way in an interface that they came by, on the way out one that
+// they leave by.
+func (r *rule) alwaysKnown(key string) bool {
+	var hooks []firewall.Hook
+	switch key {
+	case "meta iiftype", "meta iifgroup":
+		hooks = []firewall.Hook{firewall.Ingress, firewall.Prerouting, firewall.Input, firewall.Forward}
+	case "meta oiftype", "meta oifgroup":
+		hooks = []firewall.Hook{firewall.Forward, firewall.Output, firewall.Postrouting, firewall.Egress}
+	}
+	return len(r.c.hooks) > 0 && !slices.ContainsFunc(r.c.hooks, func(h firewall.Hook) bool { return !slices.Contains(hooks, h) })
 }
 
 // metaSet is an assignment to a packet's metadata. What no rule looks at changes

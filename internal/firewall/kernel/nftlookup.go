@@ -10,7 +10,7 @@ import (
 
 // lookup asks a set, or takes data or a verdict from a map.
 func (r *rule) lookup(b []byte) error {
-	a := read(b, types(1, 2, 3, 4, 5)) // set, sreg, dreg, set id, flags
+	a := read(b, types(1, 2, 3, 4, 5))                      // set, sreg, dreg, set id, flags
 	name, sreg, flags := a.text(1), a.num(2), a.flags(5, 1) // NFT_LOOKUP_F_INV
 	if a.err != nil {
 		return a.err
@@ -77,7 +77,7 @@ func (r *rule) lookupKey(s *set, sreg uint32) ([]*operand, error) {
 		if s.flags&setInterval == 0 && p.off > end {
 			r.match(r.gather(at+end, p.off-end).within(fill(0, p.off-end), fill(0, p.off-end)))
 		}
-		key[i] = r.gather(at+p.off, p.len)
+		key[i] = r.fixed(r.gather(at+p.off, p.len))
 		end = p.off + p.len
 	}
 	if s.flags&setInterval == 0 && end < s.keyLen {

@@ -43,6 +43,7 @@ const (
 	typeString
 	typeBool
 	typeARPOp
+	typeClassid
 )
 
 // format prints a number in network order, or a string.
@@ -87,6 +88,9 @@ func number(b []byte) uint64 {
 func (t dataType) symbol(v uint64, n *nftables) string {
 	switch t {
 	case typeIfindex:
+		if n == nil {
+			return ""
+		}
 		for _, i := range n.ifaces {
 			if uint64(i.Index) == v {
 				return strconv.Quote(i.Name)
@@ -102,6 +106,11 @@ func (t dataType) symbol(v uint64, n *nftables) string {
 			s += fmt.Sprintf(":%02d", h%60)
 		}
 		return strconv.Quote(s)
+	case typeClassid:
+		if v>>16 == 0 {
+			return ""
+		}
+		return fmt.Sprintf("%x:%x", v>>16, v&0xffff)
 	case typeDay:
 		days := []string{"Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"}
 		if v < 7 {
@@ -267,10 +276,14 @@ func transportFields(l4 int) (string, []headerField) {
 		return "igmp ", []headerField{{"type", 0, 8, typeInteger}, {"mrt", 8, 8, typeInteger}, {"checksum", 16, 16, typeInteger}, {"group", 32, 32, typeIPv4}}
 	case 51:
 		return "ah ", []headerField{{"nexthdr", 0, 8, typeProto}, {"hdrlength", 8, 8, typeInteger}, {"reserved", 16, 16, typeInteger}, {"spi", 32, 32, typeInteger}, {"sequence", 64, 32, typeInteger}}
+	case 108:
+		return "comp ", []headerField{{"nexthdr", 0, 8, typeProto}, {"flags", 8, 8, typeHex}, {"cpi", 16, 16, typeInteger}}
+	case 0:
+		return "th ", ports
 	case 50:
 		return "esp ", []headerField{{"spi", 0, 32, typeInteger}, {"sequence", 32, 32, typeInteger}}
 	}
-	return "th ", ports
+	return "", nil
 }
 
 // fieldType returns how nft prints the value of a field that is no header, and
@@ -303,6 +316,8 @@ func fieldType(name string) dataType {
 		return typeDay
 	case "meta hour":
 		return typeHour
+	case "meta priority", "rt classid", "meta rtclassid":
+		return typeClassid
 	case "ct helper", "osf name", "osf version":
 		return typeString
 	case "ct original proto-src", "ct original proto-dst", "ct reply proto-src", "ct reply proto-dst":

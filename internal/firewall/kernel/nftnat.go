@@ -64,6 +64,9 @@ func (r *rule) target(a *reader, lo, hi, n int) (firewall.NATTarget, string, err
 		t, text := r.mappedTarget(a.num(lo), n)
 		return t, text, nil
 	}
+	if t, text, ok := r.mappedRange(a.num(lo), a.num(hi), n); ok {
+		return t, text, nil
+	}
 	t.Unknown = true
 	return t, r.valueText(from, typeHex, false) + "-" + r.valueText(to, typeHex, false), nil
 }
@@ -85,7 +88,55 @@ func (r *rule) mappedTarget(reg uint32, n int) (firewall.NATTarget, string) {
 		}
 	}
 	key, m := r.askable(c.v.m, c.v.key)
-	return firewall.NATTarget{Map: m, Key: key, DataOffset: c.i}, c.v.text
+	return firewall.NATTarget{Map: m, Key: key, DataOffset: c.i}, r.mapText(c.v)
+}
+
+// mapText shows a map whose data are addresses, ports or both, as their length
+// tells.
+func (r *rule) mapText(v *operand) string {
+	var ts []dataType
+	for _, e := range v.m.Elems {
+		switch len(e.Data) {
+		case 2:
+			ts = []dataType{typePort}
+		case 4:
+			ts = []dataType{typeIPv4}
+		case 8:
+			ts = []dataType{typeIPv4, typePort}
+		case 16:
+			ts = []dataType{typeIPv6}
+		case 20:
+			ts = []dataType{typeIPv6, typePort}
+		}
+	}
+	return r.keyText(v.key) + " map " + r.setText(v.m, v.key, ts, false)
+}
+
+// mappedRange reads a target whose two ends come from the same map.
+func (r *rule) mappedRange(lo, hi uint32, n int) (firewall.NATTarget, string, bool) {
+	from, err1 := register(lo, n)
+	to, err2 := register(hi, n)
+	var t firewall.NATTarget
+	if err1 != nil || err2 != nil || r.regs[from].v == nil || r.regs[from].v.kind != mapped {
+		return t, "", false
+	}
+	v, f, u := r.regs[from].v, r.regs[from].i, r.regs[to].i
+	for i := range n {
+		if r.regs[from+i] != (cell{v, f + i}) || r.regs[to+i] != (cell{v, u + i}) {
+			return t, "", false
+		}
+	}
+	m := *v.m
+	m.Elems = nil
+	for _, e := range v.m.Elems {
+		if e.DataHi != nil || max(f, u)+n > len(e.Data) {
+			return t, "", false
+		}
+		e.Data, e.DataHi = e.Data[f:f+n], e.Data[u:u+n]
+		m.Elems = append(m.Elems, e)
+	}
+	t.Key, t.Map = r.askable(&m, v.key)
+	return t, r.keyText(v.key) + " map " + r.setText(&m, v.key, nil, false), true
 }
 
 func (r *rule) targetText(lo, hi []byte) string {
@@ -364,7 +415,7 @@ func (r *rule) log(data []byte) error {
 }
 
 func logFlags(f uint32) string {
-	if f&0x1f == 0x1f {
+	if f == 0x2f {
 		return "all"
 	}
 	var groups []string

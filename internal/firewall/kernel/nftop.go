@@ -152,7 +152,7 @@ func (r *rule) cmp(b []byte) error {
 	case 3:
 		rel.lo = fill(0, len(d.value))
 	case 4: // greater: nothing is greater than all ones
-		none = len(bytes.Trim(d.value, "\xff")) == 0
+		none = isOnes(d.value)
 		rel.lo, rel.hi = after(d.value), fill(0xff, len(d.value))
 	case 5:
 		rel.hi = fill(0xff, len(d.value))
@@ -169,6 +169,8 @@ func (r *rule) cmp(b []byte) error {
 }
 
 func isZero(b []byte) bool { return len(bytes.Trim(b, "\x00")) == 0 }
+
+func isOnes(b []byte) bool { return bytes.Count(b, []byte{0xff}) == len(b) }
 
 func fill(c byte, n int) []byte { return bytes.Repeat([]byte{c}, n) }
 
@@ -225,13 +227,16 @@ func (r *rule) compare(rel relation) {
 		r.out.Steps = r.out.Steps[:r.last.step-1]
 		r.text.frags = r.text.frags[:r.last.frag-1]
 	}
+	text := r.relationText(rel)
 	c := rel.v.within(rel.lo, rel.hi)
-	if rel.neg {
+	if r.fixed(rel.v) != rel.v {
+		c = firewall.Varies{Text: text + " (which a rule changes)", Stateful: true}
+	} else if rel.neg {
 		c = negate(c)
 	}
 	n := len(r.out.Steps)
 	r.match(c)
-	r.sayRelation(rel)
+	r.sayRelation(rel, text)
 	if len(r.out.Steps) > n && !r.ended {
 		rel.step = len(r.out.Steps)
 		rel.frag = len(r.text.frags)
@@ -325,7 +330,7 @@ func (r *rule) apply(v *operand, f func(firewall.Value) (firewall.Value, bool), 
 		}
 		return r.unknown("a value computed by" + text)
 	case varying:
-		return &operand{kind: varying, text: "(" + v.text + text + ")", stateful: v.stateful}
+		return &operand{kind: varying, text: "(" + v.text + text + ")", stateful: v.stateful, host: v.host, swapped: v.swapped}
 	case mapped:
 		if m := r.n.mapData(v.m, f); m != nil {
 			return &operand{kind: mapped, text: v.text + text, m: m, key: v.key}
@@ -496,7 +501,7 @@ func (r *rule) byteorder(b []byte) error {
 	}
 	out := r.apply(v, f, "")
 	if v.kind == varying && n == size {
-		out = &operand{kind: varying, text: v.text, stateful: v.stateful, swapped: !v.swapped}
+		out = &operand{kind: varying, text: v.text, stateful: v.stateful, host: v.host, swapped: !v.swapped}
 	}
 	// Other than loads, this leaves the rest of the last register as it was.
 	at, err := register(a.num(2), n)

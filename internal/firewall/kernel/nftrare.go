@@ -48,13 +48,17 @@ func (r *rule) exthdr(data []byte) error {
 	if !a.has(exthdrAttrDreg) {
 		return r.optionWrite(a, name, op, n)
 	}
-	applies := optionApplies(op)
-	present := firewall.And{applies, freeBit(name + " exists")}
+	present := freeBit(name + " exists")
 	if r.n.facts.assigned[name] {
-		present[1] = firewall.Varies{Text: name + " exists, which a rule changes", Stateful: true}
+		present = firewall.Varies{Text: name + " exists, which a rule changes", Stateful: true}
 	}
-	if op == exthdrIPv6 || op == exthdrIPv4 {
-		r.match(applies) // for other packets the rule ends, even if only the presence is asked for
+	switch op { // for other families the rule ends, even if only the presence is asked for
+	case exthdrIPv6:
+		r.onlyFamily(firewall.IPv6)
+	case exthdrIPv4:
+		r.onlyFamily(firewall.IPv4)
+	default:
+		present = firewall.And{optionApplies(op), present}
 	}
 	if flags != 0 {
 		return r.store(a.num(exthdrAttrDreg), &operand{kind: truth, text: name, cond: present}, max(1, n))
@@ -89,16 +93,13 @@ func (r *rule) optionWrite(a *reader, name string, op uint32, n int) error {
 	return a.err
 }
 
-// optionApplies is the condition under which a packet can have such an option.
+// optionApplies is the condition under which a packet can have an option of a
+// transport protocol.
 func optionApplies(op uint32) firewall.Cond {
 	is := func(f firewall.Field, b byte) firewall.Cond {
 		return firewall.Compare{Value: firewall.Whole(f, 0, 0, 8), In: []firewall.Interval{{Lo: []byte{b}, Hi: []byte{b}}}}
 	}
 	switch op {
-	case exthdrIPv6:
-		return is(firewall.FieldNFProto, byte(firewall.IPv6))
-	case exthdrIPv4:
-		return is(firewall.FieldNFProto, byte(firewall.IPv4))
 	case exthdrTCP:
 		return is(firewall.FieldL4Proto, 6)
 	case exthdrSCTP:
@@ -187,11 +188,11 @@ func (r *rule) fib(data []byte) error {
 		if flags&fibPresent != 0 {
 			return errors.New("the presence of a type")
 		}
-		v := &operand{kind: addrType, text: name + " type", addr: firewall.AddrType{
+		v := &operand{kind: addrType, text: name + " type", host: true, addr: firewall.AddrType{
 			Source: source, LimitIn: flags&fibIif != 0, LimitOut: flags&fibOif != 0,
 		}}
 		if flags&fibMark != 0 {
-			v = &operand{kind: varying, text: v.text}
+			v = &operand{kind: varying, text: v.text, host: true}
 		}
 		return r.store(a.num(fibAttrDreg), v, 4)
 	}
@@ -200,9 +201,9 @@ func (r *rule) fib(data []byte) error {
 		return fmt.Errorf("result %d is not known", result)
 	}
 	name += map[uint32]string{fibResultOif: " oif", fibResultOifName: " oifname"}[result]
-	v := &operand{kind: varying, text: name}
+	v := &operand{kind: varying, text: name, host: result == fibResultOif}
 	if source && flags&fibOif == 0 {
-		v = &operand{kind: route, text: name, cond: firewall.ReversePath{Loose: flags&fibIif == 0}}
+		v = &operand{kind: route, text: name, host: v.host, cond: firewall.ReversePath{Loose: flags&fibIif == 0}}
 	}
 	if flags&fibPresent != 0 {
 		n = 1
@@ -230,7 +231,8 @@ func (r *rule) rt(data []byte) error {
 	keys := []struct {
 		name  string
 		bytes int
-	}{{"rt classid", 4}, {"rt ip nexthop", 4}, {"rt ip6 nexthop", 16}, {"rt mtu", 2}, {"rt ipsec", 1}}
+		host  bool
+	}{{"rt classid", 4, true}, {"rt ip nexthop", 4, false}, {"rt ip6 nexthop", 16, false}, {"rt mtu", 2, true}, {"rt ipsec", 1, false}}
 	if a.err == nil && int(key) >= len(keys) {
 		return fmt.Errorf("key %d is not known", key)
 	}
@@ -239,7 +241,7 @@ func (r *rule) rt(data []byte) error {
 	}
 	k := keys[key]
 	r.match(firewall.Varies{Text: k.name + " is known"})
-	return r.store(a.num(1), &operand{kind: varying, text: k.name}, k.bytes)
+	return r.store(a.num(1), &operand{kind: varying, text: k.name, host: k.host}, k.bytes)
 }
 
 // socket looks for a local socket that the packet belongs to.
@@ -262,7 +264,7 @@ func (r *rule) socket(data []byte) error {
 		k.name += fmt.Sprintf(" level %d", level)
 	}
 	r.match(firewall.Varies{Text: "a socket is found"})
-	return r.store(a.num(2), &operand{kind: varying, text: k.name}, k.bytes)
+	return r.store(a.num(2), &operand{kind: varying, text: k.name, host: k.bytes > 1}, k.bytes)
 }
 
 // numgen counts or draws a number.
@@ -279,7 +281,7 @@ func (r *rule) numgen(data []byte) error {
 	if off != 0 {
 		name += fmt.Sprintf(" offset %d", off)
 	}
-	return r.store(a.num(1), &operand{kind: varying, text: name, stateful: true}, 4)
+	return r.store(a.num(1), &operand{kind: varying, text: name, stateful: true, host: true}, 4)
 }
 
 // hash is jhash over a register, or symhash over the packet's flow.
@@ -311,7 +313,7 @@ func (r *rule) hash(data []byte) error {
 	if a.err != nil {
 		return a.err
 	}
-	return r.store(a.num(2), &operand{kind: varying, text: name}, 4)
+	return r.store(a.num(2), &operand{kind: varying, text: name, host: true}, 4)
 }
 
 // osf guesses the operating system of the sender.
@@ -341,7 +343,7 @@ func (r *rule) xfrm(data []byte) error {
 	keys := []struct {
 		name  string
 		bytes int
-	}{{}, {"ip daddr", 4}, {"ip6 daddr", 16}, {"ip saddr", 4}, {"ip6 saddr", 16}, {"reqid", 4}, {"spi", 4}}
+	}{{}, {"ip daddr", 4}, {"ip6 daddr", 16}, {"ip saddr", 4}, {"ip6 saddr", 16}, {"reqid", 4}, {"spi", 4}} // reqid is in host order
 	if a.err == nil && (key == 0 || int(key) >= len(keys) || dir > 1) {
 		return fmt.Errorf("key %d, direction %d are not known", key, dir)
 	}
@@ -354,7 +356,7 @@ func (r *rule) xfrm(data []byte) error {
 	}
 	name += keys[key].name
 	r.match(firewall.Varies{Text: name + " is known"})
-	return r.store(a.num(1), &operand{kind: varying, text: name}, keys[key].bytes)
+	return r.store(a.num(1), &operand{kind: varying, text: name, host: key == 5}, keys[key].bytes)
 }
 
 // tunnel looks at the metadata of a tunnel that the packet came through.

@@ -41,6 +41,8 @@ type operand struct {
 	addr firewall.AddrType
 	// stateful values can differ each time they are loaded.
 	stateful bool
+	// host is true for numbers in host order that are not plain.
+	host bool
 	// swapped values are in the byte order opposite to the host's.
 	swapped bool
 	// m and key are the map and what it is asked with.
@@ -221,14 +223,39 @@ func (o *operand) within(lo, hi []byte) firewall.Cond {
 		if bytes.Equal(lo, none) && bytes.Equal(hi, none) {
 			return firewall.Not{Of: o.cond}
 		}
-		if !between(none, lo, hi) && bytes.Count(hi, []byte{0xff}) == len(hi) && isOne(lo) {
+		if c := o.routeIs(lo, hi); c != nil {
+			return c
+		}
+		if !between(none, lo, hi) && isOnes(hi) && isOne(lo) {
 			return o.cond
 		}
-		return firewall.Undecoded{Text: o.text + " " + rangeText(lo, hi)}
+		return firewall.Varies{Text: o.describe(lo, hi)}
 	case varying:
-		return firewall.Varies{Text: o.text + " " + rangeText(lo, hi), Stateful: o.stateful}
+		return firewall.Varies{Text: o.describe(lo, hi), Stateful: o.stateful}
 	}
 	return firewall.Undecoded{Text: o.text + " " + rangeText(lo, hi)}
+}
+
+// routeIs recognizes the question whether the route goes back to one interface,
+// where only routes through the packet's own are looked for.
+func (o *operand) routeIs(lo, hi []byte) firewall.Cond {
+	if p, ok := o.cond.(firewall.ReversePath); !ok || p.Loose || !bytes.Equal(lo, hi) {
+		return nil
+	}
+	if len(lo) == 4 {
+		return firewall.And{o.cond, firewall.InterfaceIndex{Index: int(binary.LittleEndian.Uint32(lo))}}
+	}
+	name, rest, _ := bytes.Cut(lo, []byte{0})
+	if !isZero(rest) || len(lo) != ifNameLen {
+		return nil
+	}
+	return firewall.And{o.cond, firewall.Interface{Name: string(name)}}
+}
+
+// describe shows a comparison of what is not plain.
+func (o *operand) describe(lo, hi []byte) string {
+	s := selector{name: o.text, typ: fieldType(o.text), host: o.host != o.swapped}
+	return s.relation(relation{v: o, lo: lo, hi: hi}, nil)
 }
 
 func isOne(b []byte) bool {

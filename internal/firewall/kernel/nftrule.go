@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"sekimori/internal/firewall"
+	"sekimori/internal/firewall/xt"
 )
 
 // rule is one rule while it is translated: its expressions are carried out one by
@@ -46,7 +47,9 @@ const maxPasses = 5
 // to change what another looks at.
 func (n *nftables) translateAll() {
 	n.reach()
+	n.rewrittenByTargets()
 	for range maxPasses {
+		n.tellExtensions()
 		n.found = map[string]firewall.Obstacle{}
 		n.facts.grown = false
 		for _, t := range n.tables {
@@ -60,6 +63,42 @@ func (n *nftables) translateAll() {
 	}
 	for s := range n.facts.learns {
 		s.Learns = true
+	}
+}
+
+// tellExtensions lets the matches of x_tables know that header bits are rewritten,
+// for which they know targets alone.
+func (n *nftables) tellExtensions() {
+	if !n.facts.grown {
+		return
+	}
+	for _, name := range xt.ChangingTargets() {
+		n.ipsets.targets[name] = true
+	}
+}
+
+// rewrittenByTargets notes what the targets of x_tables in the dump may change.
+func (n *nftables) rewrittenByTargets() {
+	t := n.ipsets.targets
+	bits := func(f firewall.Family, from, to int) {
+		for i := from; i < to; i++ {
+			n.facts.rewritten[headerBit{firewall.FieldNetwork, f, i}] = true
+		}
+	}
+	if t["DSCP"] || t["TOS"] || t["ECN"] {
+		bits(firewall.IPv4, 8, 16)
+		bits(firewall.IPv6, 4, 12)
+	}
+	if t["TTL"] {
+		bits(firewall.IPv4, 64, 72)
+	}
+	if t["HL"] {
+		bits(firewall.IPv6, 56, 64)
+	}
+	if t["TCPMSS"] || t["TCPOPTSTRIP"] {
+		for kind := range 256 {
+			n.facts.assigned[optionName(exthdrTCP, uint8(kind))] = true
+		}
 	}
 }
 
@@ -149,12 +188,11 @@ func (r *rule) settle(coming firewall.Step) {
 	if r.ended || r.need == [needs]int{} {
 		return
 	}
-	m, isMatch := coming.(firewall.Match)
 	for what, n := range r.need {
 		if n == 0 {
 			continue
 		}
-		if !isMatch || reaches(m.Cond, what) < n {
+		if stepReaches(coming, what) < n {
 			r.out.Steps = append(r.out.Steps, presence(what, n))
 		}
 		r.have[what], r.need[what] = max(n, r.have[what]), 0
@@ -173,6 +211,24 @@ func presence(what, n int) firewall.Step {
 		return firewall.Match{Cond: firewall.Present{Header: firewall.FieldInner, Bits: n}}
 	}
 	return firewall.Match{Cond: firewall.Not{Of: firewall.State{Mask: firewall.StateInvalid | firewall.StateUntracked}}}
+}
+
+// stepReaches returns how many bits of a header a step makes sure of by itself.
+func stepReaches(s firewall.Step, what int) int {
+	n := 0
+	switch s := s.(type) {
+	case firewall.Match:
+		return reaches(s.Cond, what)
+	case firewall.VerdictMap:
+		for _, v := range s.Key {
+			n = max(n, reachOf(v, what))
+		}
+	case firewall.Assign:
+		if s.Map == nil {
+			return reachOf(s.Value, what)
+		}
+	}
+	return n
 }
 
 // reaches returns how many bits of a header a condition makes sure of by itself.

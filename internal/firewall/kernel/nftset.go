@@ -392,6 +392,11 @@ func (s *set) finish() {
 		s.joinIntervals()
 		return
 	}
+	if s.flags&setInterval == 0 {
+		slices.SortStableFunc(s.elems, func(a, b rawElem) int {
+			return cmp.Or(cmp.Compare(a.flags&elemCatchAll, b.flags&elemCatchAll), bytes.Compare(a.key, b.key))
+		})
+	}
 	for _, e := range s.elems {
 		if e.flags&elemIntervalEnd != 0 {
 			s.opaque(fmt.Errorf("the end of an interval in a set that does not keep them so"))

@@ -66,12 +66,14 @@ type selector struct {
 	typ  dataType
 	// host is true where the register holds the number in host order.
 	host bool
+	// raw is true for bits of a header that have no name.
+	raw bool
 }
 
 // selectorOf names a value that is a whole field.
 func (r *rule) selectorOf(o *operand) (selector, bool) {
 	if o.kind != plain {
-		return selector{name: o.text, typ: fieldType(o.text), host: hostOrder(o.text) != o.swapped}, false
+		return selector{name: o.text, typ: fieldType(o.text), host: o.host != o.swapped}, false
 	}
 	v := o.bits
 	if len(v) == 0 || v[0].Field == "" {
@@ -96,22 +98,12 @@ func (r *rule) selectorOf(o *operand) (selector, bool) {
 				return selector{name: prefix + h.name, typ: h.typ}, true
 			}
 		}
-		return selector{name: rawName(f, int(w[0].Index), len(v)), typ: typeHex}, !host
+		return selector{name: rawName(f, int(w[0].Index), len(v)), typ: typeHex, raw: true}, !host
 	}
-	if w[0].Index != 0 || len(v) != fieldWidth(v[0]) {
+	if n := fieldWidth(v[0]); w[0].Index != 0 || len(v) != n && (n > 0 || len(v) != 32 && len(v) != 128) {
 		return selector{}, false
 	}
-	return selector{name: shownName(f), typ: fieldType(string(f)), host: host}, true
-}
-
-// hostOrder reports whether a value that is not plain is a number in host order.
-func hostOrder(name string) bool {
-	for _, p := range []string{"meta", "numgen", "jhash", "symhash", "ct", "fib", "rt", "socket"} {
-		if strings.HasPrefix(name, p) {
-			return true
-		}
-	}
-	return false
+	return selector{name: tupleName(shownName(f), len(v)), typ: fieldType(tupleName(string(f), len(v))), host: host}, true
 }
 
 // shownName is nft's short form of a field's name.
@@ -121,6 +113,16 @@ func shownName(f firewall.Field) string {
 		return strings.TrimPrefix(string(f), "meta ")
 	}
 	return string(f)
+}
+
+// tupleName adds the family, which the width tells, to the name of an address in
+// a tuple of conntrack.
+func tupleName(name string, bits int) string {
+	dir, what, ok := strings.Cut(strings.TrimPrefix(name, "ct "), " ")
+	if !ok || what != "saddr" && what != "daddr" || !strings.HasPrefix(name, "ct ") {
+		return name
+	}
+	return "ct " + dir + map[bool]string{true: " ip ", false: " ip6 "}[bits == 32] + what
 }
 
 func fieldWidth(b firewall.Bit) int {
@@ -166,7 +168,7 @@ func (r *rule) valueText(o *operand, typ dataType, host bool) string {
 	if o.kind != plain {
 		return o.text
 	}
-	if s, ok := r.selectorOf(o); ok {
+	if s, ok := r.selectorOf(o); ok && !s.raw {
 		return s.name
 	}
 	if s, ok := r.markText(o.bits); ok {
@@ -211,7 +213,7 @@ func (r *rule) markText(v firewall.Value) (string, bool) {
 	}
 	s := shownName(f)
 	if mask|or != 0xffffffff {
-		s += fmt.Sprintf(" & 0x%08x", mask|or)
+		s += fmt.Sprintf(" & 0x%08x", mask)
 	}
 	if or != 0 {
 		s += fmt.Sprintf(" | 0x%08x", or)
@@ -238,16 +240,62 @@ func (r *rule) bitsText(v firewall.Value) string {
 		case v[i].Invert:
 			parts = append(parts, "!"+rawName(v[i].Field, int(v[i].Index), j-i))
 		default:
-			parts = append(parts, rawName(v[i].Field, int(v[i].Index), j-i))
+			parts = append(parts, r.runText(v[i:j]))
+			if j-i == len(v) {
+				return parts[0]
+			}
 		}
 		i = j
+	}
+	if s, ok := r.concatText(v); ok {
+		return s
 	}
 	return "[" + strings.Join(parts, " ") + "]"
 }
 
+// concatText shows whole fields that stand in one register after the other, filled
+// up with zeros.
+func (r *rule) concatText(v firewall.Value) (string, bool) {
+	var names []string
+	for len(v) > 0 {
+		n := 1
+		for n < len(v) && v[n].Field == v[0].Field && v[n].Index == v[n-1].Index+1 && !v[n].Invert {
+			n++
+		}
+		pad := n
+		for pad%32 != 0 && pad < len(v) && v[pad] == (firewall.Bit{}) {
+			pad++
+		}
+		if v[0].Field == "" || pad%32 != 0 && pad != len(v) {
+			return "", false
+		}
+		names = append(names, r.valueText(&operand{bits: v[:n]}, typeHex, false))
+		v = v[pad:]
+	}
+	return strings.Join(names, " . "), len(names) > 1
+}
+
+// runText names consecutive bits of a field: those of several header fields in a
+// row, which nft loads at once, by all of their names.
+func (r *rule) runText(v firewall.Value) string {
+	prefix, fields := r.n.header(v[0].Field, r.text.l3, r.text.l4)
+	var names []string
+	at := int(v[0].Index)
+	for _, h := range fields {
+		if h.off == at && at+h.len <= int(v[0].Index)+len(v) {
+			names = append(names, prefix+h.name)
+			at += h.len
+		}
+	}
+	if at != int(v[0].Index)+len(v) {
+		return rawName(v[0].Field, int(v[0].Index), len(v))
+	}
+	r.imply(v[0].Field, prefix)
+	return strings.Join(names, " . ")
+}
+
 // sayRelation adds the text of a comparison.
-func (r *rule) sayRelation(rel relation) {
-	s := r.relationText(rel)
+func (r *rule) sayRelation(rel relation, s string) {
 	r.text.frags = append(r.text.frags, frag{nft: s, save: r.saveRelation(rel)})
 	if !rel.neg && bytes.Equal(rel.lo, rel.hi) && rel.v.kind == plain {
 		r.learnProtocol(rel)
@@ -294,14 +342,20 @@ func (r *rule) relationText(rel relation) string {
 	if f, one := onlyField(rel.v.bits); rel.v.kind == plain && one && f == firewall.FieldCtState {
 		return stateText(rel)
 	}
-	if s, ok := r.selectorOf(rel.v); ok || rel.v.kind != plain {
+	s, ok := r.selectorOf(rel.v)
+	point := bytes.Equal(rel.lo, rel.hi)
+	if short, cut := rel.withoutZeros(); cut && !point {
+		if named, ok := r.selectorOf(short.v); ok {
+			return named.relation(short, r.n)
+		}
+	}
+	if rel.v.kind != plain || ok && !(s.raw && point) {
 		return s.relation(rel, r.n)
 	}
-	if !bytes.Equal(rel.lo, rel.hi) {
-		return r.bitsText(rel.v.bits) + rangeWords(rel.neg, rangeText(rel.lo, rel.hi))
-	}
-	if s, ok := r.fieldsText(rel); ok {
-		return s
+	if point {
+		if s, ok := r.fieldsText(rel); ok {
+			return s
+		}
 	}
 	return r.bitsText(rel.v.bits) + rangeWords(rel.neg, rangeText(rel.lo, rel.hi))
 }
@@ -311,6 +365,29 @@ func rangeWords(neg bool, value string) string {
 		return " != " + value
 	}
 	return " " + value
+}
+
+// withoutZeros leaves out constant zeros at the top of a value that is looked for
+// in a range.
+func (rel relation) withoutZeros() (relation, bool) {
+	k := 0
+	for k < len(rel.v.bits) && rel.v.bits[k] == (firewall.Bit{}) {
+		k++
+	}
+	n := len(rel.v.bits) - k
+	size := (n + 7) / 8
+	if k == 0 || n == 0 || !isZero(rel.lo[:len(rel.lo)-size]) {
+		return rel, false
+	}
+	most := fill(0xff, size)
+	most[0] >>= 8*size - n
+	short := rel
+	short.v = &operand{bits: rel.v.bits[k:]}
+	short.lo, short.hi = rel.lo[len(rel.lo)-size:], rel.hi[len(rel.hi)-size:]
+	if !isZero(rel.hi[:len(rel.hi)-size]) || bytes.Compare(short.hi, most) > 0 {
+		short.hi = most
+	}
+	return short, true
 }
 
 // stateText shows which states of conntrack are meant, whatever the form.
@@ -350,7 +427,7 @@ func (s selector) relation(rel relation, n *nftables) string {
 	}
 	if rel.v.kind == truth {
 		word := "missing"
-		if (lo[0] != 0) != rel.neg {
+		if isZero(lo) == rel.neg {
 			word = "exists"
 		}
 		return s.name + " " + word
@@ -374,7 +451,7 @@ func (t dataType) interval(lo, hi []byte, n *nftables) string {
 	switch {
 	case isZero(lo):
 		return "<= " + t.format(hi, n)
-	case len(bytes.Trim(hi, "\xff")) == 0 && t != typeIPv4 && t != typeIPv6:
+	case isOnes(hi) && t != typeIPv4 && t != typeIPv6:
 		return ">= " + t.format(lo, n)
 	}
 	return t.format(lo, n) + "-" + t.format(hi, n)
