@@ -57,10 +57,16 @@ func (w *walk) cond(c Cond) truth {
 		if c.Out && w.env.known.noOut {
 			return w.plain(e.always(c.Name == "" && !c.Prefix))
 		}
+		if in := w.env.known.in; in != "" && !c.Out {
+			return w.plain(e.always(in == c.Name || c.Prefix && strings.HasPrefix(in, c.Name)))
+		}
 		return w.plain(e.ifaceSet(c))
 	case InterfaceIndex:
 		if c.Out && w.env.known.noOut {
 			return w.plain(sp.None())
+		}
+		if in := w.env.known.in; in != "" && !c.Out {
+			return w.plain(e.always(e.number(in) == c.Index))
 		}
 		return w.plain(e.indexSet(c))
 	case AddrType:

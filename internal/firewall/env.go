@@ -3,6 +3,7 @@ package firewall
 import (
 	"slices"
 	"strconv"
+	"strings"
 
 	"sekimori/packet"
 )
@@ -28,6 +29,7 @@ type assumptions struct {
 	noOut    bool             // there is no output interface
 	whole    bool             // no packet is a fragment but the first
 	states   packet.StateMask // the conntrack states, one or more
+	in       string           // the interface that rules see, "" for the packet's own
 }
 
 const anyState = packet.New | packet.Established | packet.Related | packet.Invalid | packet.Untracked
@@ -130,10 +132,16 @@ func (e *Engine) fieldBit(v *env, f Field, width, i int) packet.Set {
 		if f == FieldOif && v.known.noOut {
 			return sp.None()
 		}
+		if f == FieldIif && v.known.in != "" {
+			return e.always(e.number(v.known.in)>>(31-i)&1 == 1)
+		}
 		return e.indexBit(f == FieldOif, i)
 	case FieldIifName, FieldOifName:
 		if f == FieldOifName && v.known.noOut {
 			return sp.None()
+		}
+		if f == FieldIifName && v.known.in != "" {
+			return e.always(nameBitOf(v.known.in, i))
 		}
 		return e.nameBit(f == FieldOifName, i)
 	case FieldCtState:
@@ -284,28 +292,34 @@ func (e *Engine) rawBit(name string, i int) packet.Set {
 
 // indexBit is bit i of the 32-bit number of an interface.
 func (e *Engine) indexBit(out bool, i int) packet.Set {
-	number := map[string]int{}
-	for n, name := range e.index {
-		number[name] = n
-	}
-	return e.space.Interfaces(ifaceField(out), func(name string) bool {
-		n, ok := number[name]
-		if !ok {
-			for k := 1; k < 1<<12; k++ { // an unknown host: see indexName
-				if name == indexName(k) {
-					n = k
-				}
-			}
+	return e.space.Interfaces(ifaceField(out), func(name string) bool { return e.number(name)>>(31-i)&1 == 1 })
+}
+
+// number is the number of an interface, 0 for none. Those of an unknown host are
+// known by their number alone: see indexName.
+func (e *Engine) number(name string) int {
+	for n, known := range e.index {
+		if known == name {
+			return n
 		}
-		return n>>(31-i)&1 == 1
-	})
+	}
+	if rest, ok := strings.CutPrefix(name, "#"); ok {
+		if n, err := strconv.Atoi(rest); err == nil {
+			return n
+		}
+	}
+	return 0
 }
 
 // nameBit is bit i of the 16 bytes of an interface's name.
 func (e *Engine) nameBit(out bool, i int) packet.Set {
 	return e.space.Interfaces(ifaceField(out), func(name string) bool {
-		return name != noInterface && i/8 < len(name) && name[i/8]>>(7-i%8)&1 == 1
+		return name != noInterface && nameBitOf(name, i)
 	})
+}
+
+func nameBitOf(name string, i int) bool {
+	return i/8 < len(name) && name[i/8]>>(7-i%8)&1 == 1
 }
 
 func ifaceField(out bool) packet.Field {

@@ -385,7 +385,7 @@ func (e *Engine) outsideInterfaces() []string {
 	var out []string
 	if e.facts.Known {
 		for _, i := range e.facts.Interfaces {
-			if !i.Loopback && i.Master == "" {
+			if !i.Loopback && !e.hidden(i) {
 				out = append(out, i.Name)
 			}
 		}
@@ -571,7 +571,7 @@ func (x *Exposure) addGroups(p Port, r *Reach) {
 	}
 	groups := append([]netip.Prefix{multicast4, multicast6, everyone}, e.facts.Broadcast...)
 	for _, i := range e.facts.Interfaces {
-		if i.Loopback || i.Master != "" {
+		if i.Loopback || e.hidden(i) {
 			continue
 		}
 		var link []netip.Prefix

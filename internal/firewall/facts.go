@@ -37,10 +37,12 @@ type HostInterface struct {
 	Addresses []netip.Prefix
 	// Loopback is IFF_LOOPBACK.
 	Loopback bool
-	// Master is the bridge (or bond, or VRF) that it belongs to, and Bridge says
-	// whether the interface itself is a bridge.
+	// Master is the bridge, bond, team or VRF that it belongs to, "" for none.
 	Master string
-	Bridge bool
+	// Parent is the device below a vlan, macvlan or ipvlan, "" for none.
+	Parent string
+	// Bridge and VRF say whether the interface itself is one.
+	Bridge, VRF bool
 }
 
 // Route is one route of the host.

@@ -98,6 +98,8 @@ func (f *follower) run(in packet.Set) Result {
 	noOut := v.known.noOut
 	f.flows = []Flow{{Set: in, env: v}}
 	f.obstacles()
+	f.vrfs()
+	f.bridged()
 	for _, h := range f.way.hooks() {
 		if f.enter != nil {
 			f.enter(h)
@@ -160,7 +162,11 @@ func (f *follower) mayRefuse(content, text, iface string) {
 	e := f.e
 	hit := e.undecodedSet(content, text)
 	if iface != "" {
-		hit = hit.And(e.ifaceSet(Interface{Name: iface, Out: f.way == WayOutput}))
+		if f.way == WayOutput {
+			hit = hit.And(e.ifaceSet(Interface{Name: iface, Out: true}))
+		} else {
+			hit = hit.And(e.byWayOf(iface))
+		}
 	}
 	for i := range f.flows {
 		f.res.Drop = f.res.Drop.Or(f.flows[i].Set.And(hit))
@@ -313,6 +319,7 @@ func (f *follower) baseChain(fl *Flow, c *Chain) packet.Set {
 	if len(c.Base.Devices) > 0 {
 		on := f.e.onDevices(c.Base)
 		rest, in = in.Minus(on), in.And(on)
+		rest = f.below(fl, c, rest)
 	}
 	if in.Empty() {
 		return rest

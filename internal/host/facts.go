@@ -26,7 +26,10 @@ func (s *Snapshot) Facts() firewall.Facts {
 	for _, i := range s.Interfaces {
 		h := firewall.HostInterface{
 			Index: i.Index, Name: i.Name, Loopback: i.Loopback,
-			Master: names[i.Master], Bridge: i.Kind == "bridge",
+			Master: names[i.Master], Bridge: i.Kind == "bridge", VRF: i.Kind == "vrf",
+		}
+		if !i.PeerElsewhere && i.Kind != "veth" {
+			h.Parent = names[i.Peer]
 		}
 		for _, a := range i.Addresses {
 			h.Addresses = append(h.Addresses, a.Prefix)
