@@ -48,15 +48,24 @@ func newSocket(k exposure.Socket, s *host.Snapshot) Socket {
 		if len(k.Owners) > 0 {
 			r.PID = k.Owners[0]
 		}
+		r.User = userName(k.UID)
 		return r
 	}
 	r.PID, r.Process, r.User = k.Owner.PID, k.Owner.Name, k.Owner.User
 	if r.User == "" {
-		r.User = strconv.FormatUint(uint64(k.Owner.UID), 10)
+		r.User = userName(k.Owner.UID)
 	}
 	r.Unit, r.Package = k.Owner.Unit, k.Owner.Package
 	r.Container = containerName(k.Owner.Container, s)
 	return r
+}
+
+// userName is the name of a user of which only the number is known.
+func userName(uid uint32) string {
+	if uid == 0 {
+		return "root"
+	}
+	return strconv.FormatUint(uint64(uid), 10)
 }
 
 // address is the one the socket is bound to; "*" stands for all of both families.
@@ -197,6 +206,9 @@ func holds(list []string, a netip.Addr) bool {
 func NewTrace(p packet.Packet, t firewall.Trace, s *host.Snapshot) Trace {
 	out := Trace{Verdict: t.Verdict.String(), Packet: shortPacket(p), Unseen: newUnseen(s)}
 	for _, s := range t.Steps {
+		if s.Maybe && s.Effect != noMatch {
+			s.Effect = "maybe " + s.Effect
+		}
 		out.Steps = append(out.Steps, Step{
 			Hook: s.Hook.String(), Table: s.Table, Chain: s.Chain, Rule: s.Rule, Text: s.Text, Effect: s.Effect,
 		})

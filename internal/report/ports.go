@@ -70,18 +70,19 @@ func (p Ports) Short(w io.Writer, s Style, interfaces []string) error {
 			continue
 		}
 		fmt.Fprintf(&b, "%s\n", s.verdict(v, v.title()))
-		s.table(&b, []column{{"", 12}, {"", 28}, {"", 0}}, shortRows(group, interfaces), false)
+		if why := commonWhy(group); v == Undecided && why != nil {
+			s.names(&b, group)
+			for _, w := range why {
+				s.wrap(&b, "    ", s.paint(dim, "because")+" "+printable(w))
+			}
+		} else {
+			s.table(&b, []column{{"", 12}, {"", 28}, {"", 0}}, shortRows(group, interfaces), false)
+		}
 		b.WriteString("\n")
 	}
 	if group := p.with(Nobody); len(group) > 0 {
 		fmt.Fprintf(&b, "%s\n", s.verdict(Nobody, Nobody.title()))
-		var names []string
-		for _, k := range group {
-			if n := strings.TrimSpace(k.Name() + " " + k.owner()); !slices.Contains(names, n) {
-				names = append(names, n)
-			}
-		}
-		s.wrap(&b, "  ", strings.Join(names, ", "))
+		s.names(&b, group)
 		b.WriteString("\n")
 	}
 	if len(p.Sockets) == 0 && !p.missed("sockets") {
@@ -89,6 +90,35 @@ func (p Ports) Short(w io.Writer, s Style, interfaces []string) error {
 	}
 	unseenText(&b, s, p.Unseen)
 	return flush(w, &b)
+}
+
+// names lists sockets by name alone.
+func (s Style) names(b *strings.Builder, group []Socket) {
+	var names []string
+	for _, k := range group {
+		n := k.Name()
+		if k.Process != "" {
+			n += " " + k.owner()
+		}
+		if !slices.Contains(names, n) {
+			names = append(names, n)
+		}
+	}
+	s.wrap(b, "  ", strings.Join(names, ", "))
+}
+
+// commonWhy returns the reasons that all of several sockets share, as when the
+// rules could not be read at all.
+func commonWhy(group []Socket) []string {
+	if len(group) < 2 {
+		return nil
+	}
+	for _, k := range group {
+		if len(k.Reach.From) > 0 || !slices.Equal(k.Reach.Why, group[0].Reach.Why) {
+			return nil
+		}
+	}
+	return group[0].Reach.Why
 }
 
 func (p Ports) with(v Verdict) []Socket {
@@ -120,12 +150,15 @@ func socketRows(k Socket, interfaces []string) []row {
 			add("  depends on", printable(d))
 		}
 	}
-	for _, why := range k.Reach.Why {
-		who := "undecided"
+	if n := len(k.Reach.Why); n > 0 {
+		who, why := "undecided", printable(k.Reach.Why[0])
 		if k.Reach.Verdict == Nobody {
 			who = ""
 		}
-		add(who, printable(why))
+		if n > 1 {
+			who += fmt.Sprintf(", %d reasons", n)
+		}
+		add(who, why)
 	}
 	if rows == nil {
 		add("", "")
@@ -180,9 +213,9 @@ func (k Socket) owner() string {
 		return printable("-> " + k.To)
 	case k.Process == "" && k.PID == 0:
 		if k.User != "" {
-			return printable("(unknown) of " + k.User)
+			return printable("? (" + k.User + ")")
 		}
-		return "(unknown)"
+		return "?"
 	}
 	s := k.Process
 	if s == "" {
