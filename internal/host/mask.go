@@ -35,6 +35,8 @@ func MaskArgs(argv []string) []string {
 		switch {
 		case hide:
 			out = append(out, Masked)
+		case takesUser(argv[i-1]):
+			out = append(out, maskUser(maskArg(argv[0], arg)))
 		default:
 			out = append(out, maskArg(argv[0], arg))
 		}
@@ -59,6 +61,25 @@ func takesSecret(program, arg string) bool {
 	return secretName(strings.TrimPrefix(name, "-"))
 }
 
+// takesUser reports whether the argument after arg names a user and may carry
+// the password behind a colon (curl) or a percent sign (smbclient).
+func takesUser(arg string) bool {
+	switch arg {
+	case "-u", "-U", "--user", "--proxy-user", "--auth-user", "--userpwd":
+		return true
+	}
+	return false
+}
+
+// maskUser hides what follows the name of the user. A home directory or a group
+// of docker's --user is hidden likewise.
+func maskUser(value string) string {
+	if i := strings.IndexAny(value, ":%"); i >= 0 && i+1 < len(value) {
+		return value[:i+1] + Masked
+	}
+	return value
+}
+
 // shortSecret reports whether the one-letter option takes a password. -p is
 // taken to in every program: many do, and where it is a port the socket has it.
 func shortSecret(program string, letter byte) bool {
@@ -71,8 +92,6 @@ func shortSecret(program string, letter byte) bool {
 		return strings.HasPrefix(base, "redis") || strings.HasPrefix(base, "valkey") || strings.HasPrefix(base, "keydb")
 	case 'w', 'W':
 		return strings.HasPrefix(base, "ldap") || strings.HasPrefix(base, "nc")
-	case 'u', 'U':
-		return base == "curl" || base == "wget" || strings.HasPrefix(base, "smb") || strings.HasPrefix(base, "rpcclient")
 	case 'k':
 		return base == "openssl" || base == "ss-server" || base == "ss-local" || base == "sslocal"
 	}
@@ -81,7 +100,7 @@ func shortSecret(program string, letter byte) bool {
 
 // plainWords are options that begin with p and are no attached password.
 var plainWords = [...]string{
-	"path", "pid", "port", "prefix", "print", "preserve", "priority", "private", "proto", "protocol", "proxy", "profile",
+	"path", "pid", "pidfile", "pidfd", "port", "prefix", "print", "preserve", "priority", "private", "proto", "protocol", "proxy", "profile",
 	"plugin", "process", "parent", "persist", "peer", "period", "ping", "pipe", "platform", "policy", "pool", "provider", "public", "publish", "pull", "push", "python",
 }
 
@@ -110,8 +129,48 @@ func maskInside(text string) string {
 	if i := valueOfSecret(text); i >= 0 {
 		text = text[:i] + Masked
 	}
+	if i := nestedOption(text); i >= 0 {
+		text = text[:i] + Masked
+	}
+	if name, value, ok := strings.Cut(text, "="); ok && takesUser(name) {
+		text = name + "=" + maskUser(value)
+	}
 	return maskShapes(text)
 }
+
+// nestedOption gives the offset of the value of a -p or -u option within a
+// text that is itself a command line (sh -c "mysql -psecret"), -1 for none.
+func nestedOption(text string) int {
+	for i := 1; i+2 < len(text); i++ {
+		if text[i] != '-' || !space(text[i-1]) || !strings.ContainsRune("pPuU", rune(text[i+1])) {
+			continue
+		}
+		word := text[i:]
+		if j := strings.IndexFunc(word, unicode.IsSpace); j >= 0 {
+			word = word[:j]
+		}
+		start, user := i+2, text[i+1] == 'u' || text[i+1] == 'U'
+		switch {
+		case len(word) == 2: // the value is the next word
+			for start < len(text) && space(text[start]) {
+				start++
+			}
+		case user || plainOption(word[1:]):
+			continue
+		}
+		rest := text[start:]
+		if j := strings.IndexFunc(rest, unicode.IsSpace); j >= 0 && user {
+			rest = rest[:j]
+		}
+		if user && maskUser(rest) == rest || rest == "" || rest == Masked {
+			continue
+		}
+		return start
+	}
+	return -1
+}
+
+func space(c byte) bool { return c == ' ' || c == '\t' || c == '\n' }
 
 // valueOfSecret gives the offset behind the first "name=" or "name:" in text
 // whose name speaks of a secret, -1 if there is none, or if nothing follows.

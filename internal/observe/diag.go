@@ -105,9 +105,7 @@ func diagLocals(b []byte, port uint16) []netip.AddrPort {
 func takes(s host.Socket, only, known bool) (four, six, unknown bool) {
 	local := s.Local.Addr()
 	switch {
-	case s.Family == 4:
-		return true, false, false
-	case local.Is4In6():
+	case s.Family == 4, local.Is4(), local.Is4In6():
 		return true, false, false
 	case s.Proto == "raw" || !local.IsUnspecified():
 		return false, true, false

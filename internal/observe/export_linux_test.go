@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 
+	"sekimori/internal/firewall/kernel"
 	"sekimori/internal/host"
 	"sekimori/internal/observe/rootfs"
 )
@@ -18,3 +19,11 @@ func DiagSockets(ctx context.Context) ([]host.Socket, []host.Unseen) {
 
 // ProcSockets is the reader of /proc/net alone.
 func ProcSockets() ([]host.Socket, []host.Unseen) { return procSockets(liveFiles(), liveNet) }
+
+// Filters reads the packet filters alone.
+func Filters(ctx context.Context) kernel.Dump {
+	return readFilters(ctx, liveFiles(), readNetstate(ctx).links)
+}
+
+// FindOwners goes through the open files of all processes.
+func FindOwners() int { return len(findOwners(liveFiles()).byInode) }

@@ -96,7 +96,7 @@ const (
 	nftaGenID, nftaSetTable, nftaSetName  = 1, 1, 2
 	nftaElemListTable, nftaElemListSet    = 1, 2
 	ipsetCmdList, ipsetAttrProtocol       = 7, 1
-	ipsetProtocol                         = 6
+	ipsetProtocol, ipsetProtocolOld       = 7, 6
 	nfgenSize                             = 4
 	nfprotoIPv4, nfprotoIPv6, nfprotoARP  = 2, 10, 3
 	nfprotoBridge                         = 7
@@ -242,15 +242,23 @@ func setsOf(messages []kernel.Message) [][]byte {
 	return out
 }
 
-// readIPSets lists all ipsets with their members.
+// readIPSets lists all ipsets with their members. Only the newer protocol, of
+// Linux 4.20, tells the numbers by which rules of iptables refer to sets.
 func (r *filterReader) readIPSets(ctx context.Context) error {
+	if r.listIPSets(ctx, ipsetProtocol) == nil {
+		return nil
+	}
+	return r.listIPSets(ctx, ipsetProtocolOld)
+}
+
+func (r *filterReader) listIPSets(ctx context.Context, protocol byte) error {
 	r.dump.IPSets = nil
 	nl, err := dialNetlink(unix.NETLINK_NETFILTER)
 	if err != nil {
 		return absent(err)
 	}
 	defer nl.close()
-	request := nfgen(nfprotoIPv4, appendAttr(nil, ipsetAttrProtocol, []byte{ipsetProtocol}))
+	request := nfgen(nfprotoIPv4, appendAttr(nil, ipsetAttrProtocol, []byte{protocol}))
 	err = nl.dump(ctx, subsysIPSet<<8|ipsetCmdList, request, func(typ uint16, b []byte) error {
 		if typ>>8 != subsysIPSet || len(b) < nfgenSize {
 			return fmt.Errorf("unexpected message %#x of %d bytes", typ, len(b))

@@ -18,6 +18,7 @@ func (c *collector) liveKernel(ctx context.Context) {
 		c.snap.Interfaces = append(c.snap.Interfaces, i)
 	}
 	c.snap.Routes, c.snap.Rules, c.snap.Neighbours = n.routes, n.rules, n.neighbours
+	vendors(c.snap)
 	var notes []host.Unseen
 	c.snap.Sockets, c.snap.PacketSockets, notes = readSockets(ctx, c.files)
 	c.unseen(notes...)

@@ -496,10 +496,10 @@ func TestRulesAndNeighbours(t *testing.T) {
 			}
 		}
 		neighbours := []host.Neighbour{
-			{Interface: v0, Addr: netip.MustParseAddr("192.0.2.9"), MAC: "00:00:0c:aa:bb:cc", State: "permanent"},
-			{Interface: v0, Addr: netip.MustParseAddr("2001:db8::9"), MAC: "00:1b:21:aa:bb:cc", State: "stale", Router: true},
+			{Interface: v0, Addr: netip.MustParseAddr("192.0.2.9"), MAC: "00:00:0c:aa:bb:cc", Vendor: "Cisco Systems, Inc", State: "permanent"},
+			{Interface: v0, Addr: netip.MustParseAddr("2001:db8::9"), MAC: "00:1b:21:aa:bb:cc", Vendor: "Intel Corporate", State: "stale", Router: true},
 		}
-		if diff := cmp.Diff(neighbours, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmpopts.IgnoreFields(host.Neighbour{}, "Vendor")); diff != "" {
+		if diff := cmp.Diff(neighbours, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 			t.Errorf("neighbours (-want +got):\n%s", diff)
 		}
 	})
