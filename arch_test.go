@@ -60,6 +60,7 @@ var layers = []layer{
 		may: []string{"packet", "internal/firewall", "internal/host", "internal/exposure"},
 	},
 	{pattern: "internal/observe/rootfs"},
+	{pattern: "internal/observe/oui", pure: true},
 	{pattern: "internal/observe/pkgdb", may: []string{"internal/observe/rootfs"}},
 	{
 		pattern: "internal/observe",
