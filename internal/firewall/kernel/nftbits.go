@@ -135,7 +135,7 @@ func maskText(name string, typ dataType, mask, value []byte, neg bool, n *nftabl
 		case number(value) == 0 && neg:
 			return name + " " + m
 		case number(value) == 0:
-			return name + " & (" + strings.ReplaceAll(m, ",", " | ") + ") == 0"
+			return name + " ! " + m
 		case v != "" && typ == typeTCPFlags && neg:
 			return name + " != " + v + " / " + m
 		case v != "" && typ == typeTCPFlags:

@@ -199,7 +199,6 @@ func (r *rule) useObject(typ uint32, name string, data []byte) error {
 		r.match(firewall.Varies{Text: text, Stateful: true})
 	case objTunnel, objSynproxy:
 		r.opaque(text, data)
-		return nil
 	case objSecmark:
 		r.n.facts.assign("meta secmark")
 		r.n.facts.assign("ct secmark")

@@ -107,7 +107,7 @@ func (r *rule) fixed(o *operand) *operand {
 	for _, b := range o.bits {
 		for _, f := range families {
 			if r.n.facts.rewritten[headerBit{b.Field, f, int(b.Index)}] {
-				return &operand{kind: varying, text: r.valueText(o, typeHex, false) + ", which a rule changes,", stateful: true}
+				return &operand{kind: varying, text: r.valueText(o, typeHex, false) + ", which a rule changes,", stateful: true, original: o}
 			}
 		}
 	}
@@ -153,6 +153,7 @@ func (r *rule) rewrite(a *reader, f firewall.Field, off, n int) error {
 	what := r.writeText(changed, v, off)
 	if vital {
 		r.opaque("rewrites "+what, a.attrs[payloadAttrOffset])
+		r.say(what)
 		r.n.obstacle(firewall.Obstacle{
 			What:   fmt.Sprintf("rule of %s (handle %d): %s", r.c.Place(), r.raw.handle, what),
 			Why:    "it rewrites a part of the packet that decides where the packet goes",
@@ -349,7 +350,6 @@ func (r *rule) metaSet(a *reader, k metaKey) error {
 		r.settle(nil)
 	case "meta broute": // makes a bridge hand the frame to the IP stack
 		r.opaque(what, a.attrs[metaAttrKey])
-		return nil
 	default:
 		return fmt.Errorf("%s cannot be set", k.name)
 	}

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
 	"sekimori/internal/firewall"
 )
@@ -44,6 +45,11 @@ const (
 	typeBool
 	typeARPOp
 	typeClassid
+	typeMillis
+	typeDate
+	typeIfType
+	typeIGMP
+	typeDCCP
 )
 
 // format prints a number in network order, or a string.
@@ -106,6 +112,10 @@ func (t dataType) symbol(v uint64, n *nftables) string {
 			s += fmt.Sprintf(":%02d", h%60)
 		}
 		return strconv.Quote(s)
+	case typeMillis:
+		return duration(v)
+	case typeDate:
+		return time.Unix(0, int64(v)).UTC().Format(`"2006-01-02 15:04:05"`)
 	case typeClassid:
 		if v>>16 == 0 {
 			return ""
@@ -130,7 +140,7 @@ func (t dataType) words() map[uint64]string {
 	case typeNFProto:
 		return map[uint64]string{2: "ipv4", 10: "ipv6"}
 	case typeEtherType:
-		return map[uint64]string{0x0800: "ip", 0x0806: "arp", 0x86dd: "ip6", 0x8100: "vlan", 0x88a8: "8021ad"}
+		return map[uint64]string{0x0800: "ip", 0x0806: "arp", 0x86dd: "ip6", 0x8100: "8021q", 0x88a8: "8021ad"}
 	case typeCtDir:
 		return map[uint64]string{0: "original", 1: "reply"}
 	case typeICMP:
@@ -151,6 +161,12 @@ func (t dataType) words() map[uint64]string {
 		return map[uint64]string{0: "unspec", 1: "unicast", 2: "local", 3: "broadcast", 4: "anycast", 5: "multicast", 6: "blackhole", 7: "unreachable", 8: "prohibit"}
 	case typeBool:
 		return map[uint64]string{0: "missing", 1: "exists"}
+	case typeIGMP:
+		return map[uint64]string{17: "membership-query", 18: "membership-report-v1", 22: "membership-report-v2", 34: "membership-report-v3", 23: "leave-group"}
+	case typeDCCP:
+		return map[uint64]string{0: "request", 1: "response", 2: "data", 3: "ack", 4: "dataack", 5: "closereq", 6: "close", 7: "reset", 8: "sync", 9: "syncack"}
+	case typeIfType:
+		return map[uint64]string{1: "ether", 512: "ppp", 768: "ipip", 769: "ipip6", 772: "loopback", 776: "sit", 778: "ipgre"}
 	case typeARPOp:
 		return map[uint64]string{1: "request", 2: "reply", 3: "rrequest", 4: "rreply", 8: "inrequest", 9: "inreply", 10: "nak"}
 	}
@@ -267,13 +283,13 @@ func transportFields(l4 int) (string, []headerField) {
 	case 132:
 		return "sctp ", append(ports, headerField{"vtag", 32, 32, typeInteger}, headerField{"checksum", 64, 32, typeInteger})
 	case 33:
-		return "dccp ", append(ports, headerField{"type", 67, 4, typeInteger})
+		return "dccp ", append(ports, headerField{"type", 67, 4, typeDCCP})
 	case 1:
 		return "icmp ", []headerField{{"type", 0, 8, typeICMP}, {"code", 8, 8, typeICMPCode}, {"checksum", 16, 16, typeInteger}, {"id", 32, 16, typeInteger}, {"sequence", 48, 16, typeInteger}}
 	case 58:
 		return "icmpv6 ", []headerField{{"type", 0, 8, typeICMPv6}, {"code", 8, 8, typeICMPv6Code}, {"checksum", 16, 16, typeInteger}, {"id", 32, 16, typeInteger}, {"sequence", 48, 16, typeInteger}}
 	case 2:
-		return "igmp ", []headerField{{"type", 0, 8, typeInteger}, {"mrt", 8, 8, typeInteger}, {"checksum", 16, 16, typeInteger}, {"group", 32, 32, typeIPv4}}
+		return "igmp ", []headerField{{"type", 0, 8, typeIGMP}, {"mrt", 8, 8, typeInteger}, {"checksum", 16, 16, typeInteger}, {"group", 32, 32, typeIPv4}}
 	case 51:
 		return "ah ", []headerField{{"nexthdr", 0, 8, typeProto}, {"hdrlength", 8, 8, typeInteger}, {"reserved", 16, 16, typeInteger}, {"spi", 32, 32, typeInteger}, {"sequence", 64, 32, typeInteger}}
 	case 108:
@@ -318,6 +334,12 @@ func fieldType(name string) dataType {
 		return typeHour
 	case "meta priority", "rt classid", "meta rtclassid":
 		return typeClassid
+	case "ct expiration":
+		return typeMillis
+	case "meta time":
+		return typeDate
+	case "meta iiftype", "meta oiftype":
+		return typeIfType
 	case "ct helper", "osf name", "osf version":
 		return typeString
 	case "ct original proto-src", "ct original proto-dst", "ct reply proto-src", "ct reply proto-dst":
@@ -338,6 +360,8 @@ func addressType(name string) dataType {
 		return typeIfindex
 	case strings.HasPrefix(name, "fib "):
 		return typeIfname
+	case strings.HasSuffix(name, " nexthdr"):
+		return typeProto
 	case strings.HasSuffix(name, " spi"):
 		return typeHex
 	}

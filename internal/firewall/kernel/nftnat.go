@@ -192,7 +192,7 @@ func (r *rule) nat(data []byte) error {
 	if typ == 1 {
 		step.Kind, word = firewall.DNAT, "dnat"
 	}
-	if r.t.Family == firewall.Inet && fam != firewall.Inet {
+	if fam != firewall.Inet && (r.t.Family == firewall.Inet || step.Prefix || addr.Map != nil && port.Map != nil) {
 		word += " " + fam.String()
 	}
 	if step.Prefix {
@@ -326,6 +326,9 @@ func (r *rule) reject(data []byte) error {
 		detail = "with icmp " + name(v4)
 	case typ == 1:
 		detail = "with tcp reset"
+		if r.text.l4 == 6 {
+			r.imply(firewall.FieldTransport, "tcp ")
+		}
 	case typ == 2:
 		detail = "with icmpx " + name(vx)
 	default:
@@ -476,17 +479,33 @@ func (r *rule) fwd(data []byte) error {
 	if err != nil || a.err != nil {
 		return errors.Join(err, a.err)
 	}
-	r.opaque("fwd to "+r.valueText(v, typeIfindex, true), nil)
+	text := "fwd to " + r.valueText(v, typeIfindex, true)
+	r.opaque(text, nil)
+	r.say(text)
 	return nil
 }
 
 // synproxy answers in the name of a server and opens a connection of its own to it.
 func (r *rule) synproxy(data []byte) error {
 	a := read(data, types(1, 2, 3)) // mss, wscale, flags
+	text := "synproxy"
+	if a.has(1) {
+		v, err := a.u16(1)
+		text += fmt.Sprintf(" mss %d", take(a, v, err))
+	}
+	if a.has(2) {
+		text += fmt.Sprintf(" wscale %d", a.byte(2))
+	}
+	for i, word := range []string{" mss", " wscale", " sack-perm", " timestamp"} {
+		if f := a.flags(3, 31); i > 1 && f>>i&1 == 1 {
+			text += word
+		}
+	}
 	if a.err != nil {
 		return a.err
 	}
-	r.opaque("synproxy", data)
+	r.opaque(text, data)
+	r.say(text)
 	return nil
 }
 

@@ -119,8 +119,9 @@ type relation struct {
 	v      *operand
 	lo, hi []byte
 	neg    bool
-	step   int // of the condition, counted from 1
-	frag   int // of the text
+	strict bool // written as less or greater than
+	step   int  // of the condition, counted from 1
+	frag   int  // of the text
 }
 
 func (r *rule) cmp(b []byte) error {
@@ -147,12 +148,12 @@ func (r *rule) cmp(b []byte) error {
 	case 1:
 		rel.neg = true
 	case 2: // less: nothing is less than zero
-		none = isZero(d.value)
+		none, rel.strict = isZero(d.value), true
 		rel.lo, rel.hi = fill(0, len(d.value)), before(d.value)
 	case 3:
 		rel.lo = fill(0, len(d.value))
 	case 4: // greater: nothing is greater than all ones
-		none = isOnes(d.value)
+		none, rel.strict = isOnes(d.value), true
 		rel.lo, rel.hi = after(d.value), fill(0xff, len(d.value))
 	case 5:
 		rel.hi = fill(0xff, len(d.value))
@@ -250,13 +251,18 @@ func (r *rule) join(rel relation) (relation, bool) {
 		l.neg || rel.neg || !l.v.same(rel.v) || len(l.lo) != len(rel.lo) || rel.v.kind == unknown || rel.v.stateful {
 		return rel, false
 	}
+	one := rel
 	if bytes.Compare(l.lo, rel.lo) > 0 {
 		rel.lo = l.lo
 	}
 	if bytes.Compare(l.hi, rel.hi) < 0 {
 		rel.hi = l.hi
 	}
-	return rel, bytes.Compare(rel.lo, rel.hi) <= 0
+	if bytes.Compare(rel.lo, rel.hi) > 0 {
+		return one, false
+	}
+	rel.strict = false
+	return rel, true
 }
 
 // same reports whether two values are surely the same.

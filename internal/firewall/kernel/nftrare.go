@@ -139,7 +139,7 @@ func optionName(op uint32, typ uint8) string {
 func optionField(name string, op uint32, off, n int) string {
 	known := map[string]string{
 		"tcp option maxseg 2 2": "size", "tcp option window 2 1": "count", "tcp option timestamp 2 4": "tsval",
-		"tcp option timestamp 6 4": "tsecr", "exthdr frag 4 4": "id", "exthdr frag 0 1": "nexthdr",
+		"tcp option timestamp 6 4": "tsecr", "tcp option sack 2 4": "left", "tcp option sack 6 4": "right", "ip option ra 2 2": "value", "exthdr frag 4 4": "id", "exthdr frag 0 1": "nexthdr",
 		"exthdr rt 2 1": "type", "exthdr rt 3 1": "seg-left", "exthdr rt 0 1": "nexthdr", "exthdr rt 1 1": "hdrlength",
 		"exthdr hbh 0 1": "nexthdr", "exthdr hbh 1 1": "hdrlength", "exthdr dst 0 1": "nexthdr", "exthdr dst 1 1": "hdrlength",
 		"exthdr mh 2 1": "type",

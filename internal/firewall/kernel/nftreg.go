@@ -45,6 +45,8 @@ type operand struct {
 	host bool
 	// swapped values are in the byte order opposite to the host's.
 	swapped bool
+	// original is what a value was before a rule was found to change it.
+	original *operand
 	// m and key are the map and what it is asked with.
 	m   *firewall.Set
 	key []*operand

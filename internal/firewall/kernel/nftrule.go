@@ -142,7 +142,9 @@ func (r *rule) place() string {
 // undecodable gives a part that is not understood its step; it may have written
 // any register.
 func (r *rule) undecodable(name string, err error, data []byte) {
-	r.opaque(fmt.Sprintf("%s: %v", name, err), data)
+	text := fmt.Sprintf("%s: %v", name, err)
+	r.opaque(text, data)
+	r.say("[" + text + "]")
 	r.spoil("a register after " + name)
 }
 
@@ -151,7 +153,6 @@ func (r *rule) opaque(name string, data []byte) {
 		data = data[:64]
 	}
 	r.emit(firewall.Opaque{Name: name, Content: name + " " + hex.EncodeToString(data) + " in " + r.place()})
-	r.say("[" + name + "]")
 }
 
 // emit adds a step, unless it comes after the end, and before it what makes sure

@@ -16,9 +16,9 @@ type text struct {
 	l3    firewall.Family
 	l4    int
 	frags []frag
-	// guardL3 and guardL4 are the fragments (counted from 1) by which the rule
+	// guardL2, guardL3 and guardL4 are the fragments (counted from 1) by which the rule
 	// says so, which nft leaves out where what follows implies them.
-	guardL3, guardL4 int
+	guardL2, guardL3, guardL4 int
 }
 
 // frag is one statement of a rule: in nft's words, and in those of iptables-save
@@ -50,7 +50,7 @@ func (r *rule) render() string {
 		b.WriteString(f.nft)
 	}
 	if r.out.Comment != "" {
-		fmt.Fprintf(&b, " comment %q", r.out.Comment)
+		b.WriteString(` comment "` + r.out.Comment + `"`) // nft has no way to escape a quote
 	}
 	return strings.TrimSpace(b.String())
 }
@@ -72,6 +72,9 @@ type selector struct {
 
 // selectorOf names a value that is a whole field.
 func (r *rule) selectorOf(o *operand) (selector, bool) {
+	if o.original != nil {
+		o = o.original
+	}
 	if o.kind != plain {
 		return selector{name: o.text, typ: fieldType(o.text), host: o.host != o.swapped}, false
 	}
@@ -109,7 +112,7 @@ func (r *rule) selectorOf(o *operand) (selector, bool) {
 // shownName is nft's short form of a field's name.
 func shownName(f firewall.Field) string {
 	switch f {
-	case firewall.FieldIif, firewall.FieldOif, firewall.FieldIifName, firewall.FieldOifName:
+	case firewall.FieldIif, firewall.FieldOif, firewall.FieldIifName, firewall.FieldOifName, "meta iifgroup", "meta oifgroup":
 		return strings.TrimPrefix(string(f), "meta ")
 	}
 	return string(f)
@@ -148,12 +151,19 @@ func rawName(f firewall.Field, off, n int) string { return fmt.Sprintf("%s,%d,%d
 func (r *rule) imply(f firewall.Field, prefix string) {
 	t := &r.text
 	switch {
-	case f == firewall.FieldNetwork && t.guardL3 > 0 && (prefix == "ip " || prefix == "ip6 "):
+	case f == firewall.FieldNetwork && t.guardL3 > 0 && (prefix == "ip " || prefix == "ip6 " || prefix == "arp "):
 		t.frags[t.guardL3-1].dead = true
 		t.guardL3 = 0
 	case f == firewall.FieldTransport && t.guardL4 > 0 && prefix != "" && prefix != "th ":
 		t.frags[t.guardL4-1].dead = true
 		t.guardL4 = 0
+		if t.guardL3 > 0 && (prefix == "icmp " || prefix == "icmpv6 ") {
+			t.frags[t.guardL3-1].dead = true
+			t.guardL3 = 0
+		}
+	case f == firewall.FieldLink && t.guardL2 > 0 && prefix == "ether ":
+		t.frags[t.guardL2-1].dead = true
+		t.guardL2 = 0
 	}
 }
 
@@ -164,6 +174,9 @@ func (r *rule) valueText(o *operand, typ dataType, host bool) string {
 	}
 	if o.kind == mapped {
 		return r.keyText(o.key) + " map " + r.setText(o.m, o.key, []dataType{typ}, host)
+	}
+	if o.original != nil {
+		o = o.original
 	}
 	if o.kind != plain {
 		return o.text
@@ -213,7 +226,7 @@ func (r *rule) markText(v firewall.Value) (string, bool) {
 	}
 	s := shownName(f)
 	if mask|or != 0xffffffff {
-		s += fmt.Sprintf(" & 0x%08x", mask)
+		s += fmt.Sprintf(" & 0x%08x", mask|or) // as nft does, which works it out the same way
 	}
 	if or != 0 {
 		s += fmt.Sprintf(" | 0x%08x", or)
@@ -318,8 +331,10 @@ func (r *rule) learnProtocol(rel relation) {
 		}
 	case len(v) == 16 && v[0].Field == firewall.FieldLink && v[0].Index == 96:
 		if f := etherFamily(rel.lo); f != 0 {
-			t.l3 = f
+			t.l3, t.guardL3 = f, guard
 		}
+	case len(v) == 16 && v[0].Field == "meta iiftype" && number(turned(rel.lo, true)) == 1:
+		t.guardL2 = guard
 	case len(v) == 8 && v[0].Field == firewall.FieldNetwork &&
 		(t.l3 == firewall.IPv4 && v[0].Index == 72 || t.l3 == firewall.IPv6 && v[0].Index == 48):
 		t.l4, t.guardL4 = int(rel.lo[0]), 0
@@ -432,7 +447,23 @@ func (s selector) relation(rel relation, n *nftables) string {
 		}
 		return s.name + " " + word
 	}
+	if word := s.typ.strictly(rel, lo, hi, n); word != "" {
+		return s.name + " " + word
+	}
 	return s.name + op + s.typ.interval(lo, hi, n)
+}
+
+// strictly shows a comparison that excludes its constant.
+func (t dataType) strictly(rel relation, lo, hi []byte, n *nftables) string {
+	switch {
+	case !rel.strict || rel.neg:
+		return ""
+	case isZero(lo) && !isOnes(hi):
+		return "< " + t.format(after(hi), n)
+	case isOnes(hi) && !isZero(lo):
+		return "> " + t.format(before(lo), n)
+	}
+	return ""
 }
 
 // interval shows the constants from lo to hi.
