@@ -155,7 +155,7 @@ func (g *graph) recall(a, b, c ref) (ref, bool) {
 }
 
 func (g *graph) remember(a, b, c, r ref) {
-	if g.steps++; g.steps > stepsPerNode*max(g.maxNodes, 1<<20) {
+	if g.steps++; g.steps > stepsPerNode*max(g.maxNodes, 1<<18) {
 		panic(exhausted{g, "more work than Config.MaxNodes allows"})
 	}
 	if len(g.nodes) > len(g.cache) && len(g.cache) < maxCache {

@@ -3,6 +3,7 @@ package packet
 import (
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // single returns the one value of a narrow field, if there is only one.
@@ -141,17 +142,17 @@ func (sp *Space) statusText(f Field, values ref) (list, bool) {
 	cubes, ok := sp.graph.cubesOf(values, sp.fields[f].first, sp.fields[f].width, maxText)
 	var out []string
 	for _, c := range cubes {
-		text := ""
+		var bits []string
 		for _, n := range statusNames {
 			switch {
 			case uint32(c.mask.lo)&n.number == 0:
 			case uint32(c.value.lo)&n.number == 0:
-				text += "+!" + n.name
+				bits = append(bits, "!"+n.name)
 			default:
-				text += "+" + n.name
+				bits = append(bits, n.name)
 			}
 		}
-		out = append(out, text[1:])
+		out = append(out, strings.Join(bits, "+"))
 	}
 	return plain(out), ok
 }
