@@ -245,21 +245,42 @@ func headerFields(f firewall.Field, l3 firewall.Family, l4 int) (string, []heade
 		switch l3 {
 		case firewall.IPv4:
 			return "ip ", []headerField{
-				{"version", 0, 4, typeInteger}, {"hdrlength", 4, 4, typeInteger}, {"dscp", 8, 6, typeDSCP}, {"ecn", 14, 2, typeECN},
-				{"length", 16, 16, typeInteger}, {"id", 32, 16, typeInteger}, {"frag-off", 48, 16, typeHex}, {"ttl", 64, 8, typeInteger},
-				{"protocol", 72, 8, typeProto}, {"checksum", 80, 16, typeInteger}, {"saddr", 96, 32, typeIPv4}, {"daddr", 128, 32, typeIPv4},
+				{"version", 0, 4, typeInteger},
+				{"hdrlength", 4, 4, typeInteger},
+				{"dscp", 8, 6, typeDSCP},
+				{"ecn", 14, 2, typeECN},
+				{"length", 16, 16, typeInteger},
+				{"id", 32, 16, typeInteger},
+				{"frag-off", 48, 16, typeHex},
+				{"ttl", 64, 8, typeInteger},
+				{"protocol", 72, 8, typeProto},
+				{"checksum", 80, 16, typeInteger},
+				{"saddr", 96, 32, typeIPv4},
+				{"daddr", 128, 32, typeIPv4},
 			}
 		case firewall.IPv6:
 			return "ip6 ", []headerField{
-				{"version", 0, 4, typeInteger}, {"dscp", 4, 6, typeDSCP}, {"ecn", 10, 2, typeECN}, {"flowlabel", 12, 20, typeInteger},
-				{"length", 32, 16, typeInteger}, {"nexthdr", 48, 8, typeProto}, {"hoplimit", 56, 8, typeInteger},
-				{"saddr", 64, 128, typeIPv6}, {"daddr", 192, 128, typeIPv6},
+				{"version", 0, 4, typeInteger},
+				{"dscp", 4, 6, typeDSCP},
+				{"ecn", 10, 2, typeECN},
+				{"flowlabel", 12, 20, typeInteger},
+				{"length", 32, 16, typeInteger},
+				{"nexthdr", 48, 8, typeProto},
+				{"hoplimit", 56, 8, typeInteger},
+				{"saddr", 64, 128, typeIPv6},
+				{"daddr", 192, 128, typeIPv6},
 			}
 		case firewall.ARP:
 			return "arp ", []headerField{
-				{"htype", 0, 16, typeInteger}, {"ptype", 16, 16, typeEtherType}, {"hlen", 32, 8, typeInteger}, {"plen", 40, 8, typeInteger},
-				{"operation", 48, 16, typeARPOp}, {"saddr ether", 64, 48, typeEther}, {"saddr ip", 112, 32, typeIPv4},
-				{"daddr ether", 144, 48, typeEther}, {"daddr ip", 192, 32, typeIPv4},
+				{"htype", 0, 16, typeInteger},
+				{"ptype", 16, 16, typeEtherType},
+				{"hlen", 32, 8, typeInteger},
+				{"plen", 40, 8, typeInteger},
+				{"operation", 48, 16, typeARPOp},
+				{"saddr ether", 64, 48, typeEther},
+				{"saddr ip", 112, 32, typeIPv4},
+				{"daddr ether", 144, 48, typeEther},
+				{"daddr ip", 192, 32, typeIPv4},
 			}
 		}
 	case firewall.FieldTransport:
@@ -273,8 +294,14 @@ func transportFields(l4 int) (string, []headerField) {
 	switch l4 {
 	case 6:
 		return "tcp ", append(ports, []headerField{
-			{"sequence", 32, 32, typeInteger}, {"ackseq", 64, 32, typeInteger}, {"doff", 96, 4, typeInteger}, {"reserved", 100, 4, typeInteger},
-			{"flags", 104, 8, typeTCPFlags}, {"window", 112, 16, typeInteger}, {"checksum", 128, 16, typeInteger}, {"urgptr", 144, 16, typeInteger},
+			{"sequence", 32, 32, typeInteger},
+			{"ackseq", 64, 32, typeInteger},
+			{"doff", 96, 4, typeInteger},
+			{"reserved", 100, 4, typeInteger},
+			{"flags", 104, 8, typeTCPFlags},
+			{"window", 112, 16, typeInteger},
+			{"checksum", 128, 16, typeInteger},
+			{"urgptr", 144, 16, typeInteger},
 		}...)
 	case 17:
 		return "udp ", append(ports, headerField{"length", 32, 16, typeInteger}, headerField{"checksum", 48, 16, typeInteger})
