@@ -32,9 +32,11 @@ const (
 
 // opt, flag, not and text make options for decoders.
 func opt(name string, values ...string) Option { return Option{Name: name, Values: values} }
+
 func inv(not bool, name string, values ...string) Option {
 	return Option{Name: name, Not: not, Values: values}
 }
+
 func quoted(name, value string) Option {
 	return Option{Name: name, Values: []string{value}, quoting: quoteOdd}
 }
