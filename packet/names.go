@@ -110,8 +110,14 @@ var stateNames = []named{
 
 // flagNames are the bits of byte 13 of the TCP header.
 var flagNames = []named{
-	{0x01, "fin"}, {0x02, "syn"}, {0x04, "rst"}, {0x08, "psh"},
-	{0x10, "ack"}, {0x20, "urg"}, {0x40, "ece"}, {0x80, "cwr"},
+	{0x01, "fin"},
+	{0x02, "syn"},
+	{0x04, "rst"},
+	{0x08, "psh"},
+	{0x10, "ack"},
+	{0x20, "urg"},
+	{0x40, "ece"},
+	{0x80, "cwr"},
 }
 
 // statusNames are the IPS_ bits of linux/netfilter/nf_conntrack_common.h.
