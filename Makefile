@@ -23,10 +23,20 @@ build: ## the static binary, bin/sekimori
 check: lint skips fuzz benchonce cross build ## the gate: all that must hold of a commit
 	@echo "check: passed"
 
-lint:
+.PHONY: lint formatted vet staticcheck fixed
+lint: formatted vet staticcheck fixed
+
+formatted:
 	@bash .ci/silent "gofumpt (make format mends it)" $(TOOL) gofumpt -l .
+
+vet:
 	go vet ./...
+	cd tools && go vet ./...
+
+staticcheck:
 	$(TOOL) staticcheck ./...
+
+fixed:
 	go fix -diff ./...
 
 skips: ## the tests with -race; a test that skips must be in testdata/skips.txt
