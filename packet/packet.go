@@ -2,7 +2,6 @@ package packet
 
 import (
 	"cmp"
-	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -221,7 +220,7 @@ func (sp *Space) Point(p Packet) Set {
 
 // descending returns all fields and unknowns, those tested last first.
 func (sp *Space) descending() []Field {
-	fs := []Field{Dst, Src}
+	fs := []Field{Src, Dst}
 	for f := len(sp.fields) - 1; f >= int(numFixed); f-- {
 		fs = append(fs, Field(f))
 	}
@@ -413,10 +412,4 @@ func (a u128) hex() string {
 		return fmt.Sprintf("0x%x", a.lo)
 	}
 	return fmt.Sprintf("0x%x%016x", a.hi, a.lo)
-}
-
-// bytes is the number, big-endian, right-aligned in n bytes.
-func (a u128) bytes(n int) []byte {
-	b := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, a.hi), a.lo)
-	return b[16-n:]
 }
