@@ -124,7 +124,7 @@ type Space struct {
 	// fields has the fixed fields by their constants, then extra fields and
 	// unknowns in order of first use.
 	fields    []variables
-	owners    []Field // of the levels before Src
+	owners    []Field // of the levels before the addresses
 	reserveTo level
 	extras    map[extraKey]Field
 	unknowns  map[string]Field
