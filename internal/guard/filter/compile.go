@@ -31,13 +31,6 @@ var fieldNames = [fixedFields]string{
 	"fid", "ip4", "ip6", "dns", "cidr", "user", "mlfid", "nofail", "mlfforget", "mlfgained", "content",
 }
 
-// A merge fills one field from another: <F-ALT_x> if it is empty, <F-TUPLE_x>
-// by putting both together.
-type merge struct {
-	from, to int
-	tuple    bool
-}
-
 // A pattern is one compiled expression of a filter.
 type pattern struct {
 	re     *pyre.Regexp
@@ -89,6 +82,9 @@ func Compile(d *Definition) (*Filter, error) {
 	}
 	if _, err := logdate.New(d.DatePatterns, logdate.Options{Year: 2000}); err != nil {
 		errs = append(errs, &Error{d.Pos["datepattern"], err.Error()})
+	}
+	if len(f.names) > maxFields {
+		errs = append(errs, &Error{d.Pos["failregex"], fmt.Sprintf("the patterns have %d different fields; at most %d can be", len(f.names), maxFields)})
 	}
 	if len(errs) > 0 {
 		return nil, errs

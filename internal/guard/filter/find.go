@@ -73,57 +73,79 @@ func (s *Session) prefixGroups(buf []byte) []byte {
 // matched makes a record of what pattern i matched in content.
 func (s *Session) matched(i int, p *pattern, content []byte, line []byte, from, to int, t *stamp) {
 	s.done = false
-	r := s.groups(p, content)
+	// One copy of the line is evidence and home of all fields.
+	src := source{text: string(line), from: from, cut: to - from}
+	src.at = cap(s.buf) - cap(content) // content is part of buf, or a copy
+	if src.at < 0 || src.at+len(content) > len(s.buf) || len(content) > 0 && &s.buf[src.at] != &content[0] {
+		src.at = -1
+	}
+	r := s.groups(p, content, &src)
 	if len(s.f.ignore) > 0 && s.ignored(content) {
 		s.done = !s.set.All
 		return
 	}
 	s.read(line, from, to, t)
-	s.report(i, r, []string{string(line)}, t)
+	s.line1[0] = src.text
+	s.report(i, r, s.line1[:], t)
+}
+
+// A source gives pieces of buf as pieces of the line that it was made from.
+type source struct {
+	text      string
+	from, cut int // the date that buf lacks
+	at        int // where content begins in buf; -1 if it is not part of it
+}
+
+// piece returns buf[a:b], which does not reach over the date, without the
+// newline that buf may have at the end.
+func (src *source) piece(a, b int) string {
+	if a >= src.from {
+		a, b = a+src.cut, b+src.cut
+	}
+	return src.text[min(a, len(src.text)):min(b, len(src.text))]
 }
 
 // groups collects the fields of the last match, over those of prefregex.
-func (s *Session) groups(p *pattern, content []byte) *record {
-	r := &record{values: make([]value, len(s.f.names))}
-	if pref := s.f.pref; pref != nil {
-		s.fill(r, pref, s.buf, s.prefAt)
-		applyMerges(r, pref)
-		r.values[fieldContent] = value{}
-	}
+func (s *Session) groups(p *pattern, content []byte, src *source) *record {
+	r := newRecord(len(s.f.names))
 	spans := s.spans[:0]
 	for g := range p.fields {
 		a, b := s.m.Span(g)
 		spans = append(spans, [2]int32{int32(a), int32(b)})
 	}
 	s.spans = spans
-	s.fill(r, p, content, spans)
+	if pref := s.f.pref; pref != nil {
+		fill(r, pref, s.buf, s.prefAt, src, 0)
+		applyMerges(r, pref)
+		r.unset(fieldContent)
+	}
+	at := 0
+	if src != nil {
+		if at = src.at; at < 0 {
+			src, at = nil, 0
+		}
+	}
+	fill(r, p, content, spans, src, at)
 	applyMerges(r, p)
 	return r
 }
 
-func (s *Session) fill(r *record, p *pattern, text []byte, spans [][2]int32) {
+// fill sets the fields of p from text, which begins at base in what src knows.
+func fill(r *record, p *pattern, text []byte, spans [][2]int32, src *source, base int) {
 	for g, field := range p.fields {
 		if field < 0 {
 			continue
 		}
-		a, b := spans[g][0], spans[g][1]
-		if a < 0 {
-			r.values[field] = value{}
-			continue
-		}
-		r.values[field] = value{string(text[a:b]), true}
-	}
-}
-
-func applyMerges(r *record, p *pattern) {
-	for _, m := range p.merges {
-		from := r.values[m.from]
-		to := &r.values[m.to]
+		a, b := int(spans[g][0]), int(spans[g][1])
 		switch {
-		case m.tuple:
-			*to = value{joinTuple(to.s, from.s), true}
-		case from.s != "" && to.s == "":
-			*to = value{from.s, true}
+		case a < 0:
+			r.unset(field)
+		case src == nil:
+			r.set(field, string(text[a:b]))
+		case a+base < src.from && b+base > src.from:
+			r.set(field, string(text[a:b]))
+		default:
+			r.set(field, src.piece(a+base, b+base))
 		}
 	}
 }
@@ -153,9 +175,9 @@ func (s *Session) report(i int, r *record, lines []string, t *stamp) {
 	if !t.dated {
 		s.counts.Undated++
 	}
-	session := r.values[fieldSession]
-	if session.set {
-		r = s.mergeSession(session.s, r, lines)
+	inSession := r.has(fieldSession)
+	if inSession {
+		r = s.mergeSession(r.values[fieldSession], r, lines)
 		if r.truthy(fieldNofail) && !s.set.All {
 			s.done = true
 			return
@@ -171,8 +193,8 @@ func (s *Session) report(i int, r *record, lines []string, t *stamp) {
 			return
 		}
 	}
-	if session.set {
-		r = r.clone()
+	if inSession && s.set.All {
+		r = r.clone() // the next pattern may change it
 	}
 	s.out = append(s.out, Match{
 		Pattern: i, ID: id, Addr: addr, Time: t.sec, Dated: t.dated,
@@ -196,7 +218,7 @@ func (s *Session) mergeSession(id string, r *record, lines []string) *record {
 	if r.truthy(fieldGained) {
 		flags |= flagGained | flagNofail
 		if !r.truthy(fieldNofail) {
-			r.values[fieldNofail] = r.values[fieldGained]
+			r.set(fieldNofail, r.values[fieldGained])
 		}
 	} else if r.truthy(fieldNofail) {
 		flags |= flagNofail
@@ -204,44 +226,45 @@ func (s *Session) mergeSession(id string, r *record, lines []string) *record {
 	if r.truthy(fieldForget) {
 		flags |= flagForget
 	}
-	r.values[fieldForget] = value{}
+	r.unset(fieldForget)
 	var users []string
 	known := s.sessions.get(id, s.lastDate)
 	switch {
 	case known != nil:
-		users = known.addUser(r.values[fieldUser].s)
+		users = known.addUser(r.values[fieldUser])
 		if known.truthy(fieldNofail) || known.truthy(fieldGained) {
 			flags |= flagHad
 		}
-		known.values[fieldNofail], known.values[fieldGained] = value{}, value{}
+		known.unset(fieldNofail)
+		known.unset(fieldGained)
 		if flags&flagGained != 0 {
 			known.pending = false
 		}
 		if flags&flagHad == 0 && !known.pending {
 			known.lines, known.lineCount = nil, 0
 		}
-		for i, v := range r.values {
-			if v.set {
-				known.values[i] = v
-			}
-		}
+		known.update(r)
 		r = known
 		if flags&flagForget != 0 {
 			s.sessions.remove(id)
 		}
 	case flags&flagForget == 0:
-		users = r.addUser(r.values[fieldUser].s)
+		users = r.addUser(r.values[fieldUser])
 		s.sessions.put(id, r, s.lastDate)
 	}
 	if r.pending || len(users) > 1 {
-		r.values[fieldNofail], r.values[fieldGained] = value{}, value{}
+		r.unset(fieldNofail)
+		r.unset(fieldGained)
 		flags &^= flagGained | flagNofail
 	}
 	r.pending = false
 	switch {
 	case flags&flagNofail == 0:
 		count := r.helpCount + r.lineCount
-		all := append(r.helping, r.lines...)
+		all := r.lines
+		if len(r.helping) > 0 {
+			all = append(r.helping, r.lines...)
+		}
 		if flags&flagGained == 0 {
 			all, count = append(all, lines...), count+len(lines)
 		}
@@ -250,26 +273,6 @@ func (s *Session) mergeSession(id string, r *record, lines []string) *record {
 		r.helping, r.helpCount = capLines(append(r.helping, lines...)), r.helpCount+len(lines)
 	}
 	return r
-}
-
-// maxEvidence bounds the lines that a record keeps.
-const maxEvidence = 20
-
-func capLines(l []string) []string {
-	if len(l) > maxEvidence {
-		return slices.Clone(l[len(l)-maxEvidence:])
-	}
-	return l
-}
-
-// maxUsers bounds the user names that a record keeps.
-const maxUsers = 50
-
-func (r *record) addUser(u string) []string {
-	if u != "" && !slices.Contains(r.users, u) && len(r.users) < maxUsers {
-		r.users = append(r.users, u)
-	}
-	return r.users
 }
 
 // findLines is find for patterns that span lines.
@@ -303,7 +306,7 @@ func (s *Session) findLines(line []byte, from, to int, t stamp) []Match {
 			continue
 		}
 		s.done = false
-		r := s.groups(p, text)
+		r := s.groups(p, text, nil)
 		matched, rest := s.split(p, text, org)
 		if len(s.f.ignore) > 0 && s.ignored(s.joined(matched)) {
 			s.pending = rest
@@ -388,57 +391,4 @@ func (s *Session) skipped(p *pattern, text []byte) []string {
 		return nil
 	}
 	return strings.Split(strings.TrimSuffix(all, "\n"), "\n")
-}
-
-// A cache remembers sessions, the oldest forgotten first.
-type cache struct {
-	m     map[string]*cached
-	order []string
-}
-
-type cached struct {
-	r       *record
-	expires float64
-}
-
-func newCache() cache { return cache{m: map[string]*cached{}} }
-
-func (c *cache) get(id string, now float64) *record {
-	e := c.m[id]
-	if e == nil {
-		return nil
-	}
-	if e.expires <= now {
-		c.remove(id)
-		return nil
-	}
-	return e.r
-}
-
-func (c *cache) put(id string, r *record, now float64) {
-	if len(c.m) >= sessionsKept {
-		for len(c.order) > 0 {
-			old := c.order[0]
-			c.order = c.order[1:]
-			e := c.m[old]
-			delete(c.m, old)
-			if e.expires > now && len(c.m) < sessionsKept {
-				break
-			}
-		}
-	}
-	if c.m[id] == nil {
-		c.order = append(c.order, id)
-	}
-	c.m[id] = &cached{r, now + sessionLifetime}
-}
-
-func (c *cache) remove(id string) {
-	if c.m[id] == nil {
-		return
-	}
-	delete(c.m, id)
-	if i := slices.Index(c.order, id); i >= 0 {
-		c.order = slices.Delete(c.order, i, i+1)
-	}
 }

@@ -58,57 +58,28 @@ type Match struct {
 // fail2ban gives it: "user" for <F-USER>.
 func (m *Match) Field(name string) (string, bool) {
 	i := slices.Index(m.names, name)
-	if i < 0 || i >= len(m.record.values) {
+	if i < 0 || !m.record.has(i) {
 		return "", false
 	}
-	v := m.record.values[i]
-	return v.s, v.set
+	return m.record.values[i], true
 }
 
 // Fields returns the names of the fields that have a value.
 func (m *Match) Fields() []string {
 	var out []string
-	for i, v := range m.record.values {
-		if v.set {
-			out = append(out, m.names[i])
+	for i, n := range m.names {
+		if m.record.has(i) {
+			out = append(out, n)
 		}
 	}
 	return out
 }
 
 // User returns the user name that was tried, if the line has one.
-func (m *Match) User() string { return m.record.values[fieldUser].s }
+func (m *Match) User() string { return m.record.values[fieldUser] }
 
 // Users returns all the user names that were tried in the same session.
 func (m *Match) Users() []string { return m.record.users }
-
-// A value is the text of a field; not set is less than empty.
-type value struct {
-	s   string
-	set bool
-}
-
-// A record is what is known about a failure, possibly from several lines of
-// one session.
-type record struct {
-	values    []value
-	users     []string
-	pending   bool
-	lines     []string // that tell of failures
-	lineCount int
-	helping   []string // that do not
-	helpCount int
-}
-
-func (r *record) truthy(i int) bool { return r.values[i].s != "" }
-
-func (r *record) clone() *record {
-	c := *r
-	c.values = slices.Clone(r.values)
-	c.users = slices.Clone(r.users)
-	c.lines = slices.Clone(r.lines)
-	return &c
-}
 
 // A Counts says what a Session has seen.
 type Counts struct {
@@ -136,6 +107,7 @@ type Session struct {
 	budget  int
 	prefAt  [][2]int32 // groups of prefregex in buf
 	spans   [][2]int32 // of the last failregex
+	line1   [1]string  // the line, as a list
 	done    bool       // nothing more is to be tried on this line
 	// lastDate is the time of the last line that had one.
 	lastDate float64
@@ -279,30 +251,29 @@ func (s *Session) exhausted() {
 // addressOf says who a record blames, as fail2ban does: the address if there
 // is one, or a name, or the identifier.
 func addressOf(r *record) (id string, addr netip.Prefix, ok bool) {
-	v := r.values
-	switch {
-	case v[fieldIP4].set:
-		addr = parseAddress(v[fieldIP4].s, v[fieldCIDR].s)
-		id = v[fieldIP4].s
-	case v[fieldIP6].set:
-		addr = parseAddress(v[fieldIP6].s, v[fieldCIDR].s)
-		id = v[fieldIP6].s
-	case v[fieldDNS].set:
-		id = v[fieldDNS].s
+	switch v := r.values; {
+	case r.has(fieldIP4):
+		id = v[fieldIP4]
+		addr = parseAddress(id, v[fieldCIDR])
+	case r.has(fieldIP6):
+		id = v[fieldIP6]
+		addr = parseAddress(id, v[fieldCIDR])
+	case r.has(fieldDNS):
+		id = v[fieldDNS]
 		addr = parseAddress(id, "")
-	case v[fieldID].set:
-		id = v[fieldID].s
+	case r.has(fieldID):
+		id = v[fieldID]
 		return id, parseAddress(id, ""), true
 	default:
 		return "", netip.Prefix{}, false
 	}
-	if addr.IsValid() {
+	if addr.IsValid() && !(addr.Addr().Is4() && addr.IsSingleIP()) {
 		if id = addr.Addr().String(); !addr.IsSingleIP() {
 			id = addr.String()
 		}
 	}
-	if fid := v[fieldID]; fid.set && fid.s != id {
-		id = fid.s
+	if r.has(fieldID) {
+		id = r.values[fieldID]
 	}
 	return id, addr, true
 }

@@ -19,6 +19,7 @@ const (
 	opSave           // note the position in slot arg
 	opAssert         // position of kind arg
 	opLook           // body alt matches here (or width characters back), or not
+	opAhead          // the bytes of str follow, or not
 	opPrev           // the character before is in set, or not
 	opAtomic         // body alt, its first match only
 	opCond           // next if group arg took part, else alt
@@ -56,6 +57,7 @@ type compiler struct {
 	refs   bool // has back-references
 	looks  bool
 	sawErr string
+	plain  bool // without the instructions for special cases, to test these
 }
 
 func (c *compiler) emit(i inst) int32 {
@@ -200,6 +202,10 @@ func singleSet(n *node) *charSet {
 
 func (c *compiler) repeat(n *node, next int32) int32 {
 	sub := n.subs[0]
+	if set, stop := unless(sub); set != nil && !c.plain {
+		c.looks = true
+		return c.emit(inst{op: opRep, set: set, str: stop, min: int32(n.min), max: int32(n.max), lazy: n.lazy, next: next})
+	}
 	if set := singleSet(sub); set != nil {
 		if n.min == 1 && n.max == 1 {
 			return c.emit(inst{op: opSet, set: set, next: next})
@@ -230,6 +236,43 @@ func (c *compiler) repeat(n *node, next int32) int32 {
 		at = c.emit(inst{op: opEnter, arg: reg, next: at})
 	}
 	return at
+}
+
+// unless recognizes (?!literal)x, one character where the literal does not
+// begin, so that a run of it ends where the literal is.
+func unless(n *node) (set *charSet, stop string) {
+	for n.kind == nCat && len(n.subs) == 1 {
+		n = n.subs[0]
+	}
+	if n.kind != nCat || len(n.subs) != 2 || n.subs[0].kind != nLook {
+		return nil, ""
+	}
+	look := n.subs[0]
+	if stop = literalText(look.subs[0]); stop == "" || look.behind || !look.negate {
+		return nil, ""
+	}
+	return singleSet(n.subs[1]), stop
+}
+
+// literalText returns the only text that n matches; "" if it is not one.
+func literalText(n *node) string {
+	switch n.kind {
+	case nLit:
+		if !n.fold && n.r != utf8.RuneError {
+			return string(n.r)
+		}
+	case nCat:
+		all := ""
+		for _, s := range n.subs {
+			t := literalText(s)
+			if t == "" {
+				return ""
+			}
+			all += t
+		}
+		return all
+	}
+	return ""
 }
 
 func (c *compiler) split(body, next int32, lazy bool) int32 {
@@ -266,6 +309,9 @@ func (c *compiler) look(n *node, next int32) int32 {
 		}
 	}
 	c.looks = true
+	if lit := literalText(n.subs[0]); lit != "" && !n.behind {
+		return c.emit(inst{op: opAhead, str: lit, next: next, negate: n.negate})
+	}
 	body := c.comp(n.subs[0], c.emit(inst{op: opMatch}))
 	return c.emit(inst{
 		op: opLook, alt: body, next: next, negate: n.negate, behind: n.behind, arg: int32(n.width),

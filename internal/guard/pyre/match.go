@@ -55,7 +55,8 @@ const (
 	fLazy
 	fCapture
 	fLoop
-	fEnter // the body of the lazy loop at a, from b
+	fLazyTo // as fLazy, up to c
+	fEnter  // the body of the lazy loop at a, from b
 )
 
 // NewMachine returns a Machine.
@@ -320,6 +321,8 @@ func (m *Machine) special(pc int32, in *inst, pos int32) (int32, int32, bool) {
 	switch in.op {
 	case opAssert:
 		good = m.assert(assertKind(in.arg), pos)
+	case opAhead:
+		good = bytes.HasPrefix(m.text[pos:], []byte(in.str)) != in.negate
 	case opPrev:
 		good = m.prev(in.set, pos) != in.negate
 	case opLoop:
@@ -366,6 +369,10 @@ func (m *Machine) back(base int) (pc, pos int32) {
 			return in.next, pos
 		case fGreedy:
 			if pc, pos = m.shorter(f); pc >= 0 {
+				return pc, pos
+			}
+		case fLazyTo:
+			if pc, pos = m.longerTo(f); pc >= 0 {
 				return pc, pos
 			}
 		case fLazy:
@@ -446,6 +453,9 @@ func (m *Machine) spanAll(set *charSet, pos int32) int32 {
 }
 
 func (m *Machine) repeat(pc int32, in *inst, pos int32) (int32, bool) {
+	if in.str != "" {
+		return m.repeatUnless(pc, in, pos)
+	}
 	least := pos
 	if in.min > 0 {
 		var n int32
@@ -479,6 +489,71 @@ func (m *Machine) repeat(pc int32, in *inst, pos int32) (int32, bool) {
 		return 0, false
 	}
 	return end, m.goes(in, end)
+}
+
+// repeatUnless is repeat for a run that ends where a literal begins.
+func (m *Machine) repeatUnless(pc int32, in *inst, pos int32) (int32, bool) {
+	text := m.text
+	if i := bytes.Index(text[pos:], []byte(in.str)); i >= 0 {
+		m.text = text[:int(pos)+i]
+	}
+	defer func() { m.text = text }()
+	least := pos
+	if in.min > 0 {
+		var n int32
+		if least, n = m.span(in.set, pos, in.min); n < in.min {
+			return 0, false
+		}
+	}
+	end, _ := m.span(in.set, least, in.max-in.min)
+	m.left -= int(end-least) >> 4
+	m.text = text
+	if !in.lazy {
+		if end > least {
+			m.stack = append(m.stack, frame{fGreedy, pc, end, least})
+		}
+		if m.goes(in, end) {
+			return end, true
+		}
+		if end > least {
+			if pc, pos = m.shorter(&m.stack[len(m.stack)-1]); pc >= 0 {
+				return pos, true
+			}
+			m.stack = m.stack[:len(m.stack)-1]
+		}
+		return 0, false
+	}
+	m.stack = append(m.stack, frame{fLazyTo, pc, least, end})
+	if m.goes(in, least) {
+		return least, true
+	}
+	if pc, pos = m.longerTo(&m.stack[len(m.stack)-1]); pc >= 0 {
+		return pos, true
+	}
+	m.stack = m.stack[:len(m.stack)-1]
+	return 0, false
+}
+
+// longerTo is longer for a run whose end is known.
+func (m *Machine) longerTo(f *frame) (pc, pos int32) {
+	in := &m.re.prog[f.a]
+	for at := f.b; at < f.c; {
+		if m.text[at] < utf8.RuneSelf {
+			at++
+		} else {
+			_, n := utf8.DecodeRune(m.text[at:])
+			at += int32(n)
+		}
+		if !m.goes(in, at) || m.memo != nil && m.inInner == 0 && m.failed(in.memo+1, at) {
+			continue
+		}
+		m.left -= int(at-f.b) >> 3
+		f.b = at
+		return in.next, at
+	}
+	m.left -= int(f.c-f.b) >> 3
+	f.b = f.c
+	return -1, 0
 }
 
 // goes reports whether what follows a repeat can go on at pos.

@@ -91,6 +91,10 @@ func (g *generator) atom() {
 		g.alternatives()
 		g.b.WriteString(")")
 	case 14:
+		if g.r.IntN(2) == 0 {
+			g.b.WriteString("(?:(?!" + g.pick("a", "ab", "b ", "é") + ")" + g.pick(".", "[^b]", `\w`) + ")" + g.pick("*", "+", "*?", "{1,3}", "{,2}?", "{2,}"))
+			return
+		}
 		g.b.WriteString(g.pick("(?=", "(?!"))
 		g.alternatives()
 		g.b.WriteString(")")

@@ -1,0 +1,105 @@
+package filter
+
+import "slices"
+
+// A record is what is known about a failure, possibly from several lines of
+// one session.
+type record struct {
+	values    []string // by field; empty if it has none
+	given     uint64   // fields that have a value, though perhaps an empty one
+	users     []string
+	pending   bool
+	lines     []string // that tell of failures
+	lineCount int
+	helping   []string // that do not
+	helpCount int
+
+	// What most records need, allocated with them.
+	valueSpace [fixedFields + 4]string
+	lineSpace  [2]string
+	userSpace  [1]string
+}
+
+// maxFields is how many fields a filter can have.
+const maxFields = 64
+
+func newRecord(fields int) *record {
+	r := &record{}
+	if r.values = r.valueSpace[:]; fields > len(r.values) {
+		r.values = make([]string, fields)
+	}
+	r.lines, r.users = r.lineSpace[:0], r.userSpace[:0]
+	return r
+}
+
+func (r *record) has(i int) bool { return r.given&(1<<i) != 0 }
+
+func (r *record) set(i int, s string) {
+	r.values[i] = s
+	r.given |= 1 << i
+}
+
+func (r *record) unset(i int) {
+	r.values[i] = ""
+	r.given &^= 1 << i
+}
+
+// truthy reports whether a field has a value that is not empty.
+func (r *record) truthy(i int) bool { return r.values[i] != "" }
+
+// update takes over the fields that from has.
+func (r *record) update(from *record) {
+	for i, v := range from.values {
+		if from.has(i) {
+			r.set(i, v)
+		}
+	}
+}
+
+func (r *record) clone() *record {
+	c := *r
+	c.values = slices.Clone(r.values)
+	c.users = slices.Clone(r.users)
+	c.lines = slices.Clone(r.lines)
+	return &c
+}
+
+const (
+	// maxEvidence bounds the lines that a record keeps.
+	maxEvidence = 20
+	// maxUsers bounds the user names that a record keeps.
+	maxUsers = 50
+)
+
+func capLines(l []string) []string {
+	if len(l) > maxEvidence {
+		return slices.Clone(l[len(l)-maxEvidence:])
+	}
+	return l
+}
+
+func (r *record) addUser(u string) []string {
+	if u != "" && !slices.Contains(r.users, u) && len(r.users) < maxUsers {
+		r.users = append(r.users, u)
+	}
+	return r.users
+}
+
+// A merge fills one field from another: <F-ALT_x> if it is empty, <F-TUPLE_x>
+// by putting both together.
+type merge struct {
+	from, to int
+	tuple    bool
+}
+
+func applyMerges(r *record, p *pattern) {
+	for _, m := range p.merges {
+		from, to := r.values[m.from], r.values[m.to]
+		switch {
+		case m.tuple:
+			r.set(m.to, joinTuple(to, from))
+		case from != "" && to == "":
+			r.set(m.to, from)
+		}
+	}
+}
