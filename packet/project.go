@@ -32,9 +32,9 @@ func (s Set) Only(fs ...Field) Set { return Set{s.sp, s.project(fs...)} }
 // of in: those that s looks at and in leaves open. Unknowns are not named.
 func (sp *Space) OpenFields(in, s Set) []string {
 	var out []string
-	for _, f := range sp.support(sp.graph.and(sp.own(s), sp.valid)) {
+	for _, f := range sp.support(sp.own(s)) {
 		v := sp.fields[f]
-		if v.unknown || !in.leavesOpen(f) {
+		if v.unknown || !s.dependsOn(f) || !in.leavesOpen(f) {
 			continue
 		}
 		if name := fieldName(f); name != "" {
@@ -45,6 +45,10 @@ func (sp *Space) OpenFields(in, s Set) []string {
 	}
 	return out
 }
+
+// dependsOn tells whether the value of f can decide about membership in s. The
+// diagram alone does not tell: it may look at f to sort out invalid values.
+func (s Set) dependsOn(f Field) bool { return !s.Exists(f).SubsetOf(s) }
 
 // leavesOpen tells whether packets of s have more than one value of a field.
 func (s Set) leavesOpen(f Field) bool {

@@ -58,10 +58,7 @@ type chooser struct {
 }
 
 // depends tells whether the values of f matter for what is left.
-func (c *chooser) depends(f Field) bool {
-	all := Set{c.sp, c.f}
-	return !all.Exists(f).SubsetOf(all)
-}
+func (c *chooser) depends(f Field) bool { return Set{c.sp, c.f}.dependsOn(f) }
 
 // choose gives f a value: the lowest in the first of the usual ranges that has
 // one, and otherwise the lowest of all.

@@ -165,6 +165,30 @@ func TestExtraAndUnknown(t *testing.T) {
 	}
 }
 
+func TestOpenFields(t *testing.T) {
+	sp := shorthand{newSpace(packet.V4)}
+	ssh := sp.proto(6).And(sp.value(packet.DstPort, 22, 22))
+	tests := []struct {
+		in, s packet.Set
+		want  []string
+	}{
+		{sp.All(), sp.All(), nil},
+		{sp.All(), ssh, []string{"protocol", "destination port"}},
+		{sp.proto(6), ssh, []string{"destination port"}},
+		{ssh, ssh, nil},
+		{sp.All(), sp.States(packet.New).And(sp.Unknown("u")), []string{"conntrack state"}},
+		{sp.All(), sp.value(packet.State, 0, 4), nil},
+		// The fourth to seventh value of State are no packets, the others all in.
+		{sp.All(), sp.Bit(packet.State, 0).And(sp.Bit(packet.State, 1)).Not(), nil},
+		{sp.All(), sp.value(sp.Extra("ip ttl", 8), 1, 1), []string{"ip ttl"}},
+	}
+	for i, tt := range tests {
+		if got := sp.OpenFields(tt.in, tt.s); !slices.Equal(got, tt.want) {
+			t.Errorf("case %d: %q, want %q", i, got, tt.want)
+		}
+	}
+}
+
 // TestDo: exhaustion ends in ErrBudget at the Do of that very space; other
 // panics and errors pass.
 func TestDo(t *testing.T) {
