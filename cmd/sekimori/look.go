@@ -207,11 +207,6 @@ func kindOf(data []byte) fileKind {
 	return kindUnknown
 }
 
-func firstLine(data []byte) []byte {
-	line, _, _ := bytes.Cut(data, []byte("\n"))
-	return line
-}
-
 // slurp reads a whole file, or stdin for "-".
 func (l look) slurp(name string) ([]byte, error) {
 	in := l.in

@@ -1,24 +1,29 @@
-//go:build ignore
-
 package main
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
+	"strings"
 
 	"sekimori/internal/firewall"
 	"sekimori/internal/firewall/iptables"
 )
 
-// readSave reads what iptables-save or ip6tables-save printed, told apart by
-// their names in the first line.
+// readSave reads what iptables-save or ip6tables-save printed. Each thing wrong
+// with it is one line of the error.
 func readSave(name string, data []byte) (*firewall.Ruleset, firewall.Family, error) {
-	family := firewall.IPv4
-	if bytes.Contains(firstLine(data), []byte("ip6tables")) {
-		family = firewall.IPv6
-	}
-	rules, err := iptables.Parse(family, string(data))
-	if err != nil {
+	family := iptables.Family(data)
+	rules, err := iptables.Parse(family, data)
+	wrong, ok := errors.AsType[iptables.Errors](err)
+	switch {
+	case ok && len(wrong) > 1:
+		var text strings.Builder
+		fmt.Fprintf(&text, "%s: %d errors", name, len(wrong))
+		for _, e := range wrong {
+			text.WriteString("\n" + e.Error())
+		}
+		return nil, family, errors.New(text.String())
+	case err != nil:
 		return nil, family, fmt.Errorf("%s: %w", name, err)
 	}
 	return rules, family, nil

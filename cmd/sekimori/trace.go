@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sekimori/internal/firewall"
+	"sekimori/internal/host"
 	"sekimori/internal/report"
 	"sekimori/packet"
 )
@@ -90,6 +92,7 @@ func tracePacket(v view, p packet.Packet) (firewall.Trace, error) {
 		return firewall.Trace{}, usage("add the other file with a second --ruleset", "these rules are not about %s", map[firewall.Family]string{firewall.IPv4: "IPv4", firewall.IPv6: "IPv6"}[family])
 	}
 	e := firewall.NewEngine(familyOf(p), v.host.Facts(), 0, v.rules)
+	p.In, p.Out = standIn(e, p.In, v.host), standIn(e, p.Out, v.host)
 	if err := e.Space().Fits(p); err != nil {
 		return firewall.Trace{}, usage("", "%w", err)
 	}
@@ -111,6 +114,23 @@ func tracePacket(v view, p packet.Packet) (firewall.Trace, error) {
 		}
 	}
 	return t, err
+}
+
+// standIn is the name under which an engine knows an interface. On a host that
+// is not known there may be interfaces that no rule names; one name stands for
+// those that a rule's pattern covers, another for the rest.
+func standIn(e *firewall.Engine, name string, s *host.Snapshot) string {
+	names := e.Space().InterfaceNames()
+	if name == "" || slices.Contains(names, name) || s.Facts().Known {
+		return name
+	}
+	best := ""
+	for _, n := range names {
+		if prefix, ok := strings.CutSuffix(n, firewall.AnyOther); ok && strings.HasPrefix(name, prefix) && len(n) > len(best) {
+			best = n
+		}
+	}
+	return cmp.Or(best, name)
 }
 
 // traceOn follows a packet on one way.

@@ -98,12 +98,18 @@ func Evaluate(s *host.Snapshot, rules *firewall.Ruleset, maxNodes int, families 
 	return h
 }
 
-// Interfaces are the names of the interfaces that packets come in by.
+// Interfaces are the names of the interfaces that packets come in by, as they
+// are in answers.
 func (h *Host) Interfaces() []string {
 	var names []string
-	for _, i := range h.snapshot.Interfaces {
-		if !i.Loopback && i.Master == 0 {
-			names = append(names, i.Name)
+	for _, f := range h.families {
+		if f.err != nil {
+			continue
+		}
+		for _, n := range f.x.Interfaces() {
+			if !slices.Contains(names, n) {
+				names = append(names, n)
+			}
 		}
 	}
 	return names

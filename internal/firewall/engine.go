@@ -111,9 +111,9 @@ const (
 	// noInterface is what a packet has that came by no interface, or has none to
 	// leave by yet; rules see the empty name.
 	noInterface = ":none"
-	// anyOther, after a prefix that a rule covers, stands for all names with that
+	// AnyOther, after a prefix that a rule covers, stands for all names with that
 	// prefix that neither a rule nor the host names in full.
-	anyOther = ":other"
+	AnyOther = ":other"
 )
 
 // interfaceUniverse returns the names that packets can carry: those of the host
@@ -141,7 +141,7 @@ func interfaceUniverse(facts Facts, rulesets []*Ruleset) []string {
 		}
 	}
 	if !facts.Known {
-		u.names[anyOther] = true
+		u.names[AnyOther] = true
 	}
 	delete(u.names, "")
 	return append([]string{noInterface}, slices.Sorted(mapsKeys(u.names))...)
@@ -157,7 +157,7 @@ func (u *universe) name(n string) { u.names[n] = true }
 
 func (u *universe) prefix(p string) {
 	if !u.live {
-		u.names[p+anyOther] = true
+		u.names[p+AnyOther] = true
 	}
 }
 

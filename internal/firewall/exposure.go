@@ -33,6 +33,7 @@ type Because struct {
 	Table string // family and name, as in "inet filter"; "" where no chain is asked
 	Chain string
 	Rule  int // number in the chain, 0 for the chain's policy
+	Line  int // in the text that the rules came from, 0 for a kernel's
 	Text  string
 }
 
@@ -399,6 +400,16 @@ func (e *Engine) outsideInterfaces() []string {
 	return out
 }
 
+// Interfaces returns the interfaces by which packets come from outside, named
+// as in [Sources].
+func (x *Exposure) Interfaces() []string {
+	names := x.e.outsideInterfaces()
+	for i, n := range names {
+		names[i] = shownInterface(n)
+	}
+	return names
+}
+
 // byInterface adds what may come by one interface, and tells whether that is
 // most of all addresses.
 func (x *Exposure) byInterface(p Port, name string, hits []hit, here packet.Set, r *Reach) (open bool) {
@@ -474,7 +485,7 @@ func (x *Exposure) sources(s packet.Set) packet.Set {
 func because(r Reason) Because {
 	switch {
 	case r.Rule != nil:
-		return Because{Table: r.Rule.Chain.Table.Place(), Chain: r.Rule.Chain.Name, Rule: r.Rule.Number, Text: r.Rule.Text}
+		return Because{Table: r.Rule.Chain.Table.Place(), Chain: r.Rule.Chain.Name, Rule: r.Rule.Number, Line: r.Rule.Line, Text: r.Rule.Text}
 	case r.Chain != nil:
 		return Because{Table: r.Chain.Table.Place(), Chain: r.Chain.Name, Text: "policy " + r.Chain.Base.Policy.String()}
 	}
@@ -523,7 +534,7 @@ func (x *Exposure) cover(s packet.Set) []netip.Prefix {
 }
 
 func shownInterface(name string) string {
-	switch prefix, ok := strings.CutSuffix(name, anyOther); {
+	switch prefix, ok := strings.CutSuffix(name, AnyOther); {
 	case !ok:
 		return name
 	case prefix == "":

@@ -144,7 +144,7 @@ func prefixes(ps []netip.Prefix) []string {
 }
 
 func newRule(b firewall.Because) Rule {
-	return Rule{Table: b.Table, Chain: b.Chain, Rule: b.Rule, Text: b.Text}
+	return Rule{Table: b.Table, Chain: b.Chain, Rule: b.Rule, Line: b.Line, Text: b.Text}
 }
 
 // NewPort is the answer about one port. From restricts it to one source where it
@@ -210,7 +210,7 @@ func NewTrace(p packet.Packet, t firewall.Trace, s *host.Snapshot) Trace {
 			s.Effect = "maybe " + s.Effect
 		}
 		out.Steps = append(out.Steps, Step{
-			Hook: s.Hook.String(), Table: s.Table, Chain: s.Chain, Rule: s.Rule, Text: s.Text, Effect: s.Effect,
+			Hook: s.Hook.String(), Table: s.Table, Chain: s.Chain, Rule: s.Rule, Line: s.Line, Text: s.Text, Effect: s.Effect,
 		})
 	}
 	switch {

@@ -56,6 +56,8 @@ type Rule struct {
 	// Rule is the number in the chain, from 1; 0 for the chain's policy, and
 	// for an answer that no rule decided.
 	Rule int `json:"rule"`
+	// Line is its line in the file that the rules came from, if they did.
+	Line int `json:"line,omitempty"`
 	// Text is the rule as an administrator would write it.
 	Text string `json:"text"`
 }
@@ -68,7 +70,11 @@ func (r Rule) Place() string {
 	case r.Rule == 0:
 		return r.Table + " " + r.Chain
 	}
-	return r.Table + " " + r.Chain + " rule " + strconv.Itoa(r.Rule)
+	place := r.Table + " " + r.Chain + " rule " + strconv.Itoa(r.Rule)
+	if r.Line > 0 {
+		place += " (line " + strconv.Itoa(r.Line) + ")"
+	}
+	return place
 }
 
 // Group is a group of sources that a rule lets in.
@@ -160,6 +166,7 @@ type Step struct {
 	Table string `json:"table"`
 	Chain string `json:"chain"`
 	Rule  int    `json:"rule"`
+	Line  int    `json:"line,omitempty"`
 	Text  string `json:"text"`
 	// Effect is what the rule did: "no match", "accept", "jump user-input",
 	// "mark 0x1", "undecided: …".

@@ -16,10 +16,10 @@ import (
 var update = flag.Bool("update", false, "rewrite the golden files")
 
 var (
-	sshRule = Rule{"inet filter", "input", 3, "tcp dport 22 accept"}
-	policy  = Rule{"ip filter", "INPUT", 0, "policy accept"}
-	limited = Rule{"ip filter", "INPUT", 7, "-A INPUT -p tcp -m tcp --dport 80 -m limit --limit 6/minute --limit-burst 12 -m comment --comment \"shop\" -j ACCEPT"}
-	ten     = Group{Interface: "eth1", Sources: []string{"10.0.0.0/8"}, Certain: true, Because: Rule{"inet filter", "input", 5, "ip saddr 10.0.0.0/8 tcp dport { 3306, 5432 } accept"}}
+	sshRule = Rule{Table: "inet filter", Chain: "input", Rule: 3, Text: "tcp dport 22 accept"}
+	policy  = Rule{Table: "ip filter", Chain: "INPUT", Rule: 0, Text: "policy accept"}
+	limited = Rule{Table: "ip filter", Chain: "INPUT", Rule: 7, Text: "-A INPUT -p tcp -m tcp --dport 80 -m limit --limit 6/minute --limit-burst 12 -m comment --comment \"shop\" -j ACCEPT"}
+	ten     = Group{Interface: "eth1", Sources: []string{"10.0.0.0/8"}, Certain: true, Because: Rule{Table: "inet filter", Chain: "input", Rule: 5, Text: "ip saddr 10.0.0.0/8 tcp dport { 3306, 5432 } accept"}}
 	anyone4 = func(iface string, r Rule) Group {
 		return Group{Interface: iface, Sources: []string{"0.0.0.0/0"}, Certain: true, Because: r}
 	}
@@ -40,7 +40,7 @@ func example() Ports {
 			{Proto: "tcp", Address: "*", Port: 22, PID: 812, Process: "sshd", User: "root", Unit: "ssh.service", Package: "openssh-server", Listening: true, Reach: Reach{Verdict: Anyone, From: []Group{anyone4("eth0", sshRule), anyone4("eth1", sshRule), anyone6("eth0", sshRule), anyone6("eth1", sshRule)}}},
 			{Proto: "tcp", Address: "0.0.0.0", Port: 25, PID: 77, Process: "master", User: "root", Listening: true, Reach: Reach{Verdict: Anyone, From: []Group{ban}}},
 			{Proto: "tcp", Address: "0.0.0.0", Port: 80, PID: 900, Process: "nginx", User: "www-data", Listening: true, Reach: Reach{Verdict: Anyone, From: []Group{rate, ten}}},
-			{Proto: "tcp", Address: "203.0.113.5", Port: 8080, To: "172.17.0.2:80 (shop)", Reach: Reach{Verdict: Anyone, From: []Group{anyone4("eth0", Rule{"ip filter", "DOCKER", 1, "-A DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport 80 -j ACCEPT"})}}},
+			{Proto: "tcp", Address: "203.0.113.5", Port: 8080, To: "172.17.0.2:80 (shop)", Reach: Reach{Verdict: Anyone, From: []Group{anyone4("eth0", Rule{Table: "ip filter", Chain: "DOCKER", Rule: 1, Text: "-A DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport 80 -j ACCEPT"})}}},
 			{Proto: "tcp", Address: "2001:db8:1:2:3:4:5:6", Port: 5432, PID: 1000, Process: "postgres", User: "postgres", Listening: true, Reach: Reach{Verdict: Some, From: []Group{ten}}},
 			{Proto: "udp", Address: "0.0.0.0", Port: 5353, PID: 300, Process: "avahi-daemon", User: "avahi", Listening: true, Reach: Reach{Verdict: Undecided, Why: []string{`expression "osf" in inet filter input rule 4`}}},
 			{Proto: "tcp", Address: "0.0.0.0", Port: 3306, PID: 301, Process: "evil\x1b[2J\u202ename", User: "mysql", Container: "db", Listening: true, Reach: Reach{Verdict: Nobody, Why: []string{"dropped by inet filter input: policy drop"}}},
@@ -82,7 +82,7 @@ func TestTexts(t *testing.T) {
 func exampleTrace() Trace {
 	tr := Trace{Verdict: "accept", Packet: "tcp 198.51.100.7:4242 -> 203.0.113.5:22 in eth0 new", Reason: "inet filter input rule 9: tcp dport 22 accept"}
 	add := func(hook, chain string, n int, text, effect string) {
-		tr.Steps = append(tr.Steps, Step{hook, "inet filter", chain, n, text, effect})
+		tr.Steps = append(tr.Steps, Step{Hook: hook, Table: "inet filter", Chain: chain, Rule: n, Text: text, Effect: effect})
 	}
 	add("prerouting", "pre", 0, "policy accept", "accept")
 	add("input", "input", 1, "ct state established,related accept", "no match")
@@ -97,7 +97,7 @@ func exampleTrace() Trace {
 func exampleDiff() Diff {
 	return Diff{Changes: []Change{{
 		From: "drop", To: "accept", Way: "to this host", Family: "IPv4", Packets: []string{"tcp dport 3306 from 10.0.0.0/8"}, Example: "tcp 10.0.0.1:1024 -> 203.0.113.5:3306 in eth0 new",
-		OldRule: Rule{"inet filter", "input", 0, "policy drop"}, NewRule: ten.Because,
+		OldRule: Rule{Table: "inet filter", Chain: "input", Rule: 0, Text: "policy drop"}, NewRule: ten.Because,
 	}}}
 }
 
