@@ -1,6 +1,9 @@
 package packet
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Box is a set of packets in which the fields are independent of each other:
 // every constrained field has a set of values, and all combinations are in it.
@@ -161,6 +164,11 @@ func (c *cutter) box(parts []part) Box {
 // partition returns which functions of the variables behind last f turns into,
 // and for which values of the variables up to last.
 func (g *graph) partition(f ref, last level) []branch {
+	deepest := level(0)
+	g.visit(f, func(n node) { deepest = max(deepest, n.level) })
+	if deepest <= last { // nothing comes behind: no need to look at the values
+		return []branch{{f, one}, {f ^ 1, zero}}
+	}
 	memo := map[ref][]branch{}
 	var walk func(f ref) []branch
 	walk = func(f ref) []branch {
@@ -182,23 +190,38 @@ func (g *graph) partition(f ref, last level) []branch {
 // join returns the branches of "if the variable at l then hi else lo".
 func (g *graph) join(l level, lo, hi []branch) []branch {
 	out := make([]branch, 0, len(lo)+len(hi))
-	at := make(map[ref]int, len(hi))
-	for i, b := range hi {
-		at[b.rest] = i
-	}
+	find := finder(hi)
+	used := make([]bool, len(hi))
 	for _, b := range lo {
-		i, both := at[b.rest]
-		if both {
-			out = append(out, branch{g.make(l, b.values, hi[i].values), b.rest})
-			delete(at, b.rest)
-		} else {
-			out = append(out, branch{g.make(l, b.values, zero), b.rest})
+		values := zero
+		if i := find(b.rest); i >= 0 {
+			values, used[i] = hi[i].values, true
 		}
+		out = append(out, branch{g.make(l, b.values, values), b.rest})
 	}
-	for _, b := range hi {
-		if _, alone := at[b.rest]; alone {
+	for i, b := range hi {
+		if !used[i] {
 			out = append(out, branch{g.make(l, zero, b.values), b.rest})
 		}
 	}
 	return out
+}
+
+// finder returns a function that finds the branch with a rest, or -1.
+func finder(branches []branch) func(rest ref) int {
+	if len(branches) <= 8 {
+		return func(rest ref) int {
+			return slices.IndexFunc(branches, func(b branch) bool { return b.rest == rest })
+		}
+	}
+	at := make(map[ref]int, len(branches))
+	for i, b := range branches {
+		at[b.rest] = i
+	}
+	return func(rest ref) int {
+		if i, ok := at[rest]; ok {
+			return i
+		}
+		return -1
+	}
 }

@@ -220,13 +220,11 @@ func (sp *Space) Point(p Packet) Set {
 
 // descending returns all fields and unknowns, those tested last first.
 func (sp *Space) descending() []Field {
-	fs := []Field{Src, Dst}
-	for f := len(sp.fields) - 1; f >= int(numFixed); f-- {
-		fs = append(fs, Field(f))
+	fs := make([]Field, len(sp.fields))
+	for f := range fs {
+		fs[f] = Field(f)
 	}
-	for f := int(Src) - 1; f >= 0; f-- {
-		fs = append(fs, Field(f))
-	}
+	slices.SortFunc(fs, func(a, b Field) int { return cmp.Compare(sp.fields[b].first, sp.fields[a].first) })
 	return fs
 }
 

@@ -232,7 +232,7 @@ func TestDo(t *testing.T) {
 		}
 		return nil
 	})
-	if !errors.Is(err, packet.ErrBudget) || !strings.Contains(err.Error(), "32768 bits") {
+	if !errors.Is(err, packet.ErrBudget) || !strings.Contains(err.Error(), "more than 16384 unknowns") {
 		t.Errorf("too many extra fields: %v", err)
 	}
 }

@@ -55,8 +55,9 @@ const MaxInterfaces = 1 << interfaceLevels
 const (
 	interfaceLevels = 16
 	addressTypes    = 12
-	// reserved is the number of levels for Extra fields and Unknown booleans.
-	reserved = 32768
+	// reserved is the number of levels for the bits of Extra fields, and again for
+	// Unknown booleans.
+	reserved = 16384
 )
 
 // StateMask is a set of conntrack states: bit n stands for value n of [State].
@@ -124,8 +125,9 @@ type Space struct {
 	// fields has the fixed fields by their constants, then extra fields and
 	// unknowns in order of first use.
 	fields    []variables
-	owners    []Field // of the levels before the addresses
-	reserveTo level
+	owners    []Field // of the levels before Src
+	reserveTo level   // the end of what owners can grow to: the first of Src
+	booleans  []Field // of the levels behind Src: the unknowns
 	extras    map[extraKey]Field
 	unknowns  map[string]Field
 	valid     ref // the values that packets can have; sets do not care about others
@@ -184,14 +186,14 @@ func (sp *Space) layout() {
 	sp.fields = make([]variables, numFixed)
 	next := 0
 	for _, f := range order {
-		if f == Dst { // the first of the addresses
+		if f == Src { // extra fields come before the source
 			sp.reserveTo = level(next + reserved)
 			next += reserved
 		}
 		sp.fields[f] = variables{first: level(next), width: widths[f]}
 		next += widths[f]
 		for range widths[f] {
-			if f < Src {
+			if f != Src {
 				sp.owners = append(sp.owners, f)
 			}
 		}
@@ -221,25 +223,34 @@ func (sp *Space) owner(l level) (f Field, bit int) {
 	switch {
 	case int(l) < len(sp.owners):
 		f = sp.owners[l]
-	case l >= sp.fields[Src].first:
-		f = Src
+	case l >= sp.behindSrc():
+		f = sp.booleans[l-sp.behindSrc()]
 	default:
-		f = Dst
+		f = Src
 	}
 	return f, int(l - sp.fields[f].first)
 }
 
-// allocate takes the next free levels of the reserved region.
+// behindSrc is the level of the first unknown.
+func (sp *Space) behindSrc() level { return sp.fields[Src].first + level(sp.fields[Src].width) }
+
+// allocate makes an extra field or an unknown on the next free levels of its
+// region. Unknowns are tested last: then an address that many rules with limits
+// of their own match costs one node a rule. Before the addresses they would ask
+// for the set of sources under every combination of their outcomes.
 func (sp *Space) allocate(v variables) Field {
-	v.first = level(len(sp.owners))
-	if len(sp.owners)+v.width > int(sp.reserveTo) || len(sp.fields) >= 1<<16-1 {
-		panic(exhausted{&sp.graph, fmt.Sprintf("more than %d bits of extra fields and unknowns", reserved)})
-	}
 	f := Field(len(sp.fields))
-	sp.fields = append(sp.fields, v)
-	for range v.width {
-		sp.owners = append(sp.owners, f)
+	switch {
+	case v.unknown && len(sp.booleans) < reserved:
+		v.first = sp.behindSrc() + level(len(sp.booleans))
+		sp.booleans = append(sp.booleans, f)
+	case !v.unknown && len(sp.owners)+v.width <= int(sp.reserveTo):
+		v.first = level(len(sp.owners))
+		sp.owners = append(sp.owners, slices.Repeat([]Field{f}, v.width)...)
+	default:
+		panic(exhausted{&sp.graph, fmt.Sprintf("more than %d unknowns, or bits of extra fields", reserved)})
 	}
+	sp.fields = append(sp.fields, v)
 	return f
 }
 
