@@ -164,6 +164,9 @@ func addRoute(f *firewall.Facts, r Route, names map[int]string) {
 	case "blackhole", "unreachable", "prohibit", "throw":
 		f.Routes = append(f.Routes, firewall.Route{Dst: r.Dst, Refuse: true, Metric: r.Metric})
 	case "unicast":
+		if len(r.Hops) == 0 {
+			f.RoutesPartial = cmp.Or(f.RoutesPartial, fmt.Sprintf("route %s leaves by a next hop that is not known", r.Dst))
+		}
 		for _, h := range r.Hops {
 			if names[h.Interface] == "" {
 				f.RoutesPartial = cmp.Or(f.RoutesPartial, fmt.Sprintf("route %s leaves by an unknown interface", r.Dst))

@@ -198,7 +198,8 @@ func (r *filterReader) readNamespacePrograms([]link) error {
 }
 
 // readCgroupPrograms asks each cgroup of the unified hierarchy for programs
-// that filter the packets of its sockets.
+// that filter what its sockets receive. Those on what they send, and those of
+// other kinds (devices, sysctls, connect), refuse no packet that comes in.
 func (r *filterReader) readCgroupPrograms([]link) error {
 	root := cgroupRoot()
 	if root == "" {
@@ -240,21 +241,15 @@ func (r *filterReader) cgroup(path, name string) error {
 		return fmt.Errorf("open cgroup %s: %w", name, err)
 	}
 	defer unix.Close(fd)
-	for _, p := range []struct {
-		attach  string
-		typ     int
-		canDrop bool
-	}{{"ingress", unix.BPF_CGROUP_INET_INGRESS, true}, {"egress", unix.BPF_CGROUP_INET_EGRESS, false}} {
-		ids, err := queryPrograms(uint32(fd), p.typ)
-		if err != nil {
-			if unsupported(err) {
-				return filepath.SkipAll
-			}
-			return fmt.Errorf("programs of cgroup %s: %w", name, err)
+	ids, err := queryPrograms(uint32(fd), unix.BPF_CGROUP_INET_INGRESS)
+	if err != nil {
+		if unsupported(err) {
+			return filepath.SkipAll
 		}
-		for _, id := range ids {
-			r.program(kernel.Program{Kind: "cgroup-skb", Attach: p.attach + " " + name, ID: id, CanDrop: p.canDrop})
-		}
+		return fmt.Errorf("programs of cgroup %s: %w", name, err)
+	}
+	for _, id := range ids {
+		r.program(kernel.Program{Kind: "cgroup-skb", Attach: "ingress " + name, ID: id, CanDrop: true})
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"sekimori/internal/firewall/kernel"
 	"sekimori/internal/host"
 	"sekimori/internal/lab"
+	"sekimori/internal/observe"
 )
 
 // Types of nf_tables messages (linux/netfilter/nf_tables.h).
@@ -140,15 +142,18 @@ func elements(t *testing.T, d kernel.Dump, set string) int {
 }
 
 // TestConsistent reads while the ruleset is replaced over and over: each dump
-// must be one ruleset or none, with both of its rules or neither missing.
+// is one ruleset or none, never parts of two. A ruleset is longer than what the
+// kernel gives at once, and bears its number in each chain and rule.
 func TestConsistent(t *testing.T) {
 	lab.Enter(t, func(t *testing.T) {
 		text := func(n int) string {
-			return fmt.Sprintf(`table inet t { }
-delete table inet t
-table inet t { chain a { type filter hook input priority 0; tcp dport %[1]d drop; }
- chain b { type filter hook forward priority 0; tcp dport %[1]d drop; }; }
-`, n)
+			var b strings.Builder
+			fmt.Fprintf(&b, "table inet t { }\ndelete table inet t\ntable inet t {\nchain c%d { type filter hook input priority 0;\n", n)
+			for range 300 {
+				fmt.Fprintf(&b, "tcp dport %d counter drop comment \"n%d\"\n", n, n)
+			}
+			b.WriteString("}\n}\n")
+			return b.String()
 		}
 		lab.LoadNFT(t, text(1))
 		stop := make(chan bool)
@@ -161,15 +166,15 @@ table inet t { chain a { type filter hook input priority 0; tcp dport %[1]d drop
 					return
 				default:
 				}
-				if _, err := lab.Try(t, text(n%60000+1), "nft", "-f", "-"); err != nil {
+				if _, err := lab.Try(t, text(n), "nft", "-f", "-"); err != nil {
 					done <- err
 					return
 				}
 			}
 		}()
 		whole := 0
-		for range 200 {
-			d := live(t).Filters
+		for range 500 {
+			d := observe.Filters(t.Context())
 			if len(d.Messages) == 0 {
 				if !slices.ContainsFunc(d.Unread, func(u kernel.Unread) bool { return u.What == "nf_tables" }) {
 					t.Error("nothing read, and not said to be unread")
@@ -177,16 +182,17 @@ table inet t { chain a { type filter hook input priority 0; tcp dport %[1]d drop
 				continue
 			}
 			whole++
-			var ports [][]byte
+			numbers := map[string]int{}
 			for _, m := range d.Messages {
-				if m.Type == newRule {
-					// The port compared with, in the last cmp: NFTA_DATA_VALUE of 2 bytes.
-					i := bytes.LastIndex(m.Data, []byte{6, 0, 1, 0})
-					ports = append(ports, m.Data[i+4:i+6])
+				switch m.Type {
+				case newChain:
+					numbers[numberIn(m.Data, "c")]++
+				case newRule:
+					numbers[numberIn(m.Data, "n")]++
 				}
 			}
-			if len(ports) != 2 || !bytes.Equal(ports[0], ports[1]) {
-				t.Errorf("a mixture of two rulesets: %x", ports)
+			if len(numbers) != 1 || count(d, newRule) != 300 {
+				t.Errorf("parts of several rulesets: %v", numbers)
 			}
 		}
 		close(stop)
@@ -196,8 +202,17 @@ table inet t { chain a { type filter hook input priority 0; tcp dport %[1]d drop
 		if whole == 0 {
 			t.Error("no ruleset was ever read")
 		}
-		t.Logf("%d of 200 read", whole)
+		t.Logf("%d of 500 read", whole)
 	})
+}
+
+// numberIn finds the digits behind a letter, up to a NUL byte.
+func numberIn(data []byte, letter string) string {
+	m := regexp.MustCompile(letter + `(\d+)\x00`).FindSubmatch(data)
+	if m == nil {
+		return "none"
+	}
+	return string(m[1])
 }
 
 func TestLegacyTables(t *testing.T) {

@@ -127,6 +127,11 @@ func (o *owners) unseen(f rootfs.FS, s *host.Snapshot) []host.Unseen {
 			Section: host.SectionProcesses,
 			Reason:  fmt.Sprintf("the open files of %d processes may not be listed, %d sockets have no known owner (needs root)", o.hidden, orphans),
 		}}
+	case orphans > 0 && s.EUID > 0: // /proc may be mounted with hidepid
+		return []host.Unseen{{
+			Section: host.SectionProcesses,
+			Reason:  fmt.Sprintf("%d sockets have no known owner (needs root)", orphans),
+		}}
 	case orphans > 0 && otherPIDNamespace(f):
 		return []host.Unseen{{
 			Section: host.SectionProcesses,
