@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sekimori/internal/firewall/kernel"
 	"sekimori/internal/host"
 	"sekimori/internal/observe"
 	"sekimori/internal/run"
@@ -44,7 +45,21 @@ func loadNFT(ctx context.Context, name string, text []byte) (*host.Snapshot, err
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return host.Read(bytes.NewReader(out))
+	s, err := host.Read(bytes.NewReader(out))
+	if err != nil {
+		return nil, err
+	}
+	named := linksIn(text)
+	s.Interfaces = slices.DeleteFunc(s.Interfaces, func(i host.Interface) bool {
+		return !i.Loopback && !slices.Contains(named, i.Name) // the other ends of our own
+	})
+	// Of the namespace's filters only what nft loaded is of interest: BPF programs
+	// that could not be listed there are not the file's.
+	s.Filters = kernel.Dump{
+		Generation: s.Filters.Generation, Messages: s.Filters.Messages,
+		Unread: slices.DeleteFunc(s.Filters.Unread, func(u kernel.Unread) bool { return u.What != "nf_tables" }),
+	}
+	return s, nil
 }
 
 // loadCommand is the hidden command that runs inside.
@@ -77,7 +92,7 @@ func loadInside(ctx context.Context, l look, outside, directory string) error {
 	}
 	// Rules that name an interface by iif or device need it to exist.
 	for _, link := range linksIn(text) {
-		if _, err := (run.Command{Argv: []string{"ip", "link", "add", link, "type", "dummy"}}).Output(ctx); err != nil {
+		if err := addLink(ctx, link); err != nil {
 			fmt.Fprintln(l.err, err)
 		}
 	}
@@ -89,6 +104,17 @@ func loadInside(ctx context.Context, l look, outside, directory string) error {
 		return err
 	}
 	return host.Write(l.out, s)
+}
+
+// addLink makes an interface that leads nowhere, of a kind that the kernel has.
+func addLink(ctx context.Context, name string) error {
+	var err error
+	for _, kind := range []string{"dummy", "veth"} {
+		if _, err = (run.Command{Argv: []string{"ip", "link", "add", name, "type", kind}}).Output(ctx); err == nil {
+			return nil
+		}
+	}
+	return err
 }
 
 // linksIn returns the names of interfaces that a text of nft uses by number.
