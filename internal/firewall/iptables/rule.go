@@ -142,7 +142,12 @@ func (l *lineReader) option(name string) *Error {
 		return l.iface(name, &l.r.header.In, &l.r.header.NotIn)
 	case "-o", "--out-interface":
 		return l.iface(name, &l.r.header.Out, &l.r.header.NotOut)
-	case "-p", "--protocol", "--proto":
+	case "--proto": // an option of the policy match, too
+		if u, spec, ok := l.find("proto"); ok {
+			return l.known(u, name, spec)
+		}
+		return l.protocol(name)
+	case "-p", "--protocol":
 		return l.protocol(name)
 	case "-f", "--fragment":
 		if l.p.family == firewall.IPv6 {

@@ -3,10 +3,11 @@ package kernel
 import (
 	"bytes"
 	"fmt"
-	"strconv"
+	"slices"
 	"strings"
 
 	"sekimori/internal/firewall"
+	"sekimori/internal/firewall/xt"
 )
 
 // saveOption is a statement in the words of iptables-save; the zero value is one
@@ -15,6 +16,10 @@ type saveOption struct {
 	ok   bool
 	slot saveSlot
 	text string
+	// module and rank are those of an option of a protocol's own match, which
+	// iptables-save prints once with all of its options in order.
+	module string
+	rank   int
 }
 
 // saveSlot is the place of an option in a line of iptables-save.
@@ -61,7 +66,7 @@ func isIPTables(t *table) bool {
 // no such form.
 func (r *rule) renderSave() (string, bool) {
 	var slots [saveSlots][]string
-	for _, f := range r.text.frags {
+	for _, f := range joinModules(r.text.frags) {
 		if !f.save.ok {
 			return "", false
 		}
@@ -85,6 +90,34 @@ func (r *rule) renderSave() (string, bool) {
 	return b.String(), true
 }
 
+// joinModules puts the options of one protocol's match together.
+func joinModules(frags []frag) []frag {
+	out := make([]frag, 0, len(frags))
+	for i, f := range frags {
+		m := f.save.module
+		if m == "" {
+			out = append(out, f)
+			continue
+		}
+		if slices.ContainsFunc(frags[:i], func(g frag) bool { return g.save.module == m }) {
+			continue
+		}
+		var same []saveOption
+		for _, g := range frags[i:] {
+			if g.save.module == m {
+				same = append(same, g.save)
+			}
+		}
+		slices.SortStableFunc(same, func(a, b saveOption) int { return a.rank - b.rank })
+		f.save.text = "-m " + m
+		for _, s := range same {
+			f.save.text += " " + s.text
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
 // saveQuote quotes a word as iptables-save does (xtables_save_string).
 func saveQuote(s string) string {
 	if s != "" && !strings.ContainsFunc(s, func(c rune) bool {
@@ -93,6 +126,47 @@ func saveQuote(s string) string {
 		return s
 	}
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+}
+
+// saveLimit is a rate limit.
+func saveLimit(x expr) saveOption {
+	if x.name == "counter" {
+		return saveOption{ok: true}
+	}
+	a := read(x.data, types(limitAttrRate, limitAttrUnit, limitAttrBurst, limitAttrType, limitAttrFlags, 6))
+	rate, unit, burst := a.num64(limitAttrRate), a.num64(limitAttrUnit), a.numOr(limitAttrBurst, 5)
+	per := map[uint64]string{1: "sec", 60: "min", 3600: "hour", 86400: "day"}[unit]
+	if x.name != "limit" || a.numOr(limitAttrType, 0) != 0 || a.numOr(limitAttrFlags, 0) != 0 || per == "" || a.err != nil {
+		return saveOption{}
+	}
+	text := fmt.Sprintf("-m limit --limit %d/%s", rate, per)
+	if burst != 5 {
+		text += fmt.Sprintf(" --limit-burst %d", burst)
+	}
+	return saveOption{ok: true, slot: saveMatch, text: text}
+}
+
+// saveLog is the NFLOG target, for which iptables-nft uses nft's own log.
+func saveLog(a *reader) saveOption {
+	if a.has(5) || a.has(6) || !a.has(1) {
+		return saveOption{}
+	}
+	text := "-j NFLOG"
+	if a.has(2) {
+		text += " --nflog-prefix " + saveQuote(a.text(2))
+	}
+	if g, err := a.u16(1); err == nil && g != 0 {
+		text += fmt.Sprintf(" --nflog-group %d", g)
+	}
+	if n := a.numOr(3, 0); n != 0 {
+		text += fmt.Sprintf(" --nflog-size %d", n)
+	}
+	if a.has(4) {
+		if n, err := a.u16(4); err == nil && n > 1 {
+			text += fmt.Sprintf(" --nflog-threshold %d", n)
+		}
+	}
+	return saveOption{ok: true, slot: saveTarget, text: text}
 }
 
 // saveVerdict is the target of a verdict.
@@ -149,9 +223,9 @@ func (r *rule) saveRelation(rel relation) saveOption {
 		}
 	case firewall.FieldMark:
 		mask, v, _ := w.cut(0, 32)
-		return option(saveMatch, "-m mark --mark %s", saveMasked(v, mask))
+		return saveOption{ok: true, slot: saveMatch, text: "-m mark " + not + "--mark " + saveMasked(v, mask)}
 	case firewall.FieldNetwork:
-		return r.saveNetwork(w, option)
+		return r.saveNetwork(w, rel.neg, option)
 	case firewall.FieldTransport:
 		return r.saveTransport(w, not)
 	}
@@ -185,14 +259,10 @@ func saveInterface(w wanted) (string, bool) {
 
 // saveProto is the name of a protocol as iptables-save has it.
 func saveProto(p byte) string {
-	names := map[byte]string{1: "icmp", 2: "igmp", 6: "tcp", 17: "udp", 33: "dccp", 47: "gre", 50: "esp", 51: "ah", 58: "ipv6-icmp", 132: "sctp", 135: "ipv6-mh", 136: "udplite"}
-	if s, ok := names[p]; ok {
-		return s
-	}
-	return strconv.Itoa(int(p))
+	return xt.ProtocolName(p)
 }
 
-func (r *rule) saveNetwork(w wanted, option func(saveSlot, string, ...any) saveOption) saveOption {
+func (r *rule) saveNetwork(w wanted, neg bool, option func(saveSlot, string, ...any) saveOption) saveOption {
 	_, fields := r.n.header(firewall.FieldNetwork, r.t.Family, 0)
 	for _, h := range fields {
 		mask, v, n := w.cut(h.off, h.len)
@@ -218,9 +288,14 @@ func (r *rule) saveNetwork(w wanted, option func(saveSlot, string, ...any) saveO
 			if n == 8 {
 				return option(saveProtocol, "-p %s", saveProto(v[0]))
 			}
+		case "frag-off":
+			if m := number(mask); m == 0x1fff && isZero(v) {
+				// -f is for all but the first fragment: the offset is not 0.
+				return saveOption{ok: true, slot: saveFragment, text: map[bool]string{true: "-f", false: "! -f"}[neg]}
+			}
 		case "ttl":
 			if n == 8 {
-				return option(saveMatch, "-m ttl --ttl-eq %d", v[0])
+				return saveOption{ok: true, slot: saveMatch, text: fmt.Sprintf("-m ttl %s--ttl-eq %d", map[bool]string{true: "! "}[neg], v[0])}
 			}
 		}
 	}
@@ -236,26 +311,32 @@ func (r *rule) saveTransport(w wanted, not string) saveOption {
 	}
 	_, fields := r.n.header(firewall.FieldTransport, 0, r.text.l4)
 	left := len(w.at)
-	text := "-m " + module
+	var options []string
+	rank := 3
 	for _, h := range fields {
 		mask, v, n := w.cut(h.off, h.len)
 		switch {
 		case n == 0:
 			continue
 		case n == h.len && (h.name == "sport" || h.name == "dport"):
-			text += fmt.Sprintf(" %s--%s %d", not, h.name, number(v))
+			options = append(options, fmt.Sprintf("%s--%s %d", not, h.name, number(v)))
+			rank = min(rank, saveRank(h.name))
 		case h.name == "flags" && module == "tcp":
-			text += " " + not + "--tcp-flags " + saveFlags(mask[0]) + " " + saveFlags(v[0])
+			options = append(options, not+"--tcp-flags "+saveFlags(mask[0])+" "+saveFlags(v[0]))
+			rank = min(rank, saveRank(h.name))
 		default:
 			return saveOption{}
 		}
 		left -= n
 	}
-	if left > 0 || not != "" && strings.Count(text, "--") > 1 {
+	if left > 0 || not != "" && len(options) > 1 {
 		return saveOption{}
 	}
-	return saveOption{ok: true, slot: saveMatch, text: text}
+	return saveOption{ok: true, slot: saveMatch, module: module, rank: rank, text: strings.Join(options, " ")}
 }
+
+// saveRank is the place of an option among those of its match.
+func saveRank(name string) int { return slices.Index([]string{"sport", "dport", "flags"}, name) }
 
 func saveFlags(b byte) string {
 	var words []string
@@ -284,5 +365,8 @@ func (r *rule) saveRange(rel relation) saveOption {
 	if rel.neg {
 		not = "! "
 	}
-	return saveOption{ok: true, slot: saveMatch, text: fmt.Sprintf("-m %s %s--%s %d:%d", module, not, port, number(rel.lo), number(rel.hi))}
+	return saveOption{
+		ok: true, slot: saveMatch, module: module, rank: saveRank(port),
+		text: fmt.Sprintf("%s--%s %d:%d", not, port, number(rel.lo), number(rel.hi)),
+	}
 }

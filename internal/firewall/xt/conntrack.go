@@ -135,14 +135,14 @@ func (c *Context) address(b []byte) string {
 }
 
 // maskedAddress prints an address and its mask as libxtables does: no mask for
-// single IPv4 addresses, the length of a prefix, else the mask itself.
+// single addresses, the length of a prefix, else the mask itself.
 func (c *Context) maskedAddress(addr, mask []byte) string {
 	mask = mask[:c.addressBits()/8]
 	ones := prefixLength(mask)
 	switch {
 	case ones < 0:
-		return c.address(addr) + "/" + c.address(append(mask[:len(mask):len(mask)], make([]byte, 16-len(mask))...))
-	case ones == 32 && c.Family == firewall.IPv4:
+		return c.address(addr) + "/" + c.address(mask)
+	case ones == c.addressBits():
 		return c.address(addr)
 	}
 	return fmt.Sprintf("%s/%d", c.address(addr), ones)
@@ -396,7 +396,8 @@ func helper(a *args) firewall.Cond {
 func decodeConnlabel(_ *Context, d *data) []Option {
 	options := d.u16(2)
 	d.flags("options", uint64(options), 3)
-	opts := []Option{inv(options&1 != 0, "label", fmt.Sprint(d.u16(0)))}
+	label := Option{Name: "label", Not: options&1 != 0, Values: []string{fmt.Sprint(d.u16(0))}, quoting: quoteAlways}
+	opts := []Option{label}
 	if options&2 != 0 {
 		opts = append(opts, opt("set"))
 	}

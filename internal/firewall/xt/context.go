@@ -39,7 +39,8 @@ type Context struct {
 // what its options mean.
 type extension struct {
 	specs map[string]OptionSpec
-	// sizes of the structure by revision; 0 where there is no such revision.
+	// sizes of the structure by revision; 0 where there is no such revision, and
+	// noBytes where it has no structure.
 	sizes []int
 	// decode gives the options that iptables-save prints for the structure.
 	decode func(c *Context, d *data) []Option
@@ -51,6 +52,8 @@ type extension struct {
 	// say so: the state match is a conntrack match with a mark.
 	alias func(d *data) string
 }
+
+const noBytes = -1
 
 // DecodeMatch reads the bytes of a match of that name and revision. The steps
 // are conditions, in all but rare cases one; text is how iptables-save prints
@@ -100,10 +103,12 @@ func (c *Context) decode(flag string, e *extension, name string, rev uint8, b []
 		return "", nil, fmt.Errorf("not known for %v", c.Family)
 	case int(rev) >= len(e.sizes) || e.sizes[rev] == 0:
 		return "", nil, fmt.Errorf("revision not known")
-	case len(b) != e.sizes[rev] && len(b) != (e.sizes[rev]+7)&^7:
-		return "", nil, fmt.Errorf("%d bytes long, not %d", len(b), e.sizes[rev])
 	}
-	d := &data{b: b[:e.sizes[rev]], rev: rev}
+	size := max(e.sizes[rev], 0)
+	if len(b) != size && len(b) != (size+7)&^7 {
+		return "", nil, fmt.Errorf("%d bytes long, not %d", len(b), size)
+	}
+	d := &data{b: b[:size], rev: rev}
 	opts := e.decode(c, d)
 	if d.bad != "" {
 		return "", nil, fmt.Errorf("%s", d.bad)

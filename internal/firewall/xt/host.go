@@ -27,7 +27,7 @@ func hostMatches() table {
 		[]int{308}, decodePolicy, policy)
 	t.match("ipvs", "ipvs!:0 vproto! vaddr! vport! vdir vmethod! vportctl!", []int{40}, decodeIPVS, fixedAnswer)
 	t.match("osf", "genre! ttl log", []int{48}, decodeOSF, osf)
-	t.match("bpf", "bytecode object-pinned", nil, nil, func(a *args) firewall.Cond {
+	t.match("bpf", "bytecode object-pinned", []int{528, 528}, decodeBPF, func(a *args) firewall.Cond {
 		return firewall.Undecoded{Text: a.text()}
 	})
 	return t
@@ -220,9 +220,13 @@ func physdev(a *args) firewall.Cond {
 	hasOut := equal(a.c.free("physdev out known", 1), 1)
 	inverted := true
 	conds := []firewall.Cond{bridged}
-	for _, o := range a.opts {
+	for _, name := range [...]string{"physdev-is-in", "physdev-in", "physdev-is-out", "physdev-out", "physdev-is-bridged"} {
+		o, ok := a.get(name)
+		if !ok {
+			continue
+		}
 		inverted = inverted && o.Not
-		switch o.Name {
+		switch name {
 		case "physdev-is-in":
 			conds = append(conds, firewall.Const(!o.Not))
 		case "physdev-is-out", "physdev-is-bridged":
@@ -389,7 +393,7 @@ func policyElement(c *Context, d *data, off int) []Option {
 		opts = append(opts, inv(not&32 != 0, "reqid", fmt.Sprint(d.u32(off+68))))
 	}
 	if match&16 != 0 {
-		opts = append(opts, inv(not&16 != 0, "spi", fmt.Sprintf("0x%x", d.be32(off+64))))
+		opts = append(opts, inv(not&16 != 0, "spi", fmt.Sprintf("0x%x", d.u32(off+64))))
 	}
 	if match&4 != 0 {
 		opts = append(opts, inv(not&4 != 0, "proto", ProtocolName(d.u8(off+72))))
@@ -486,6 +490,27 @@ func decodeOSF(_ *Context, d *data) []Option {
 		opts = append(opts, opt("log", fmt.Sprint(d.u32(40))))
 	}
 	return opts
+}
+
+// decodeBPF prints a program, or the name of one, that nothing here runs.
+func decodeBPF(_ *Context, d *data) []Option {
+	count, at := int(d.u16(0)), 4
+	if d.rev == 1 {
+		if mode := d.u16(0); mode == 1 {
+			return []Option{opt("object-pinned", d.str(8, 512))}
+		}
+		count, at = int(d.u16(2)), 8
+	}
+	if count > 64 || d.rev == 1 && d.u16(0) != 0 {
+		d.refuse("a program of %d instructions", count)
+		return nil
+	}
+	text := fmt.Sprint(count)
+	for i := range count {
+		off := at + 8*i
+		text += fmt.Sprintf(",%d %d %d %d", d.u16(off), d.u8(off+2), d.u8(off+3), d.u32(off+4))
+	}
+	return []Option{{Name: "bytecode", Values: []string{text}, quoting: quoteAlways}}
 }
 
 // osf compares a first packet of TCP with fingerprints that are loaded apart.

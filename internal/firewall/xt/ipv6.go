@@ -3,6 +3,7 @@ package xt
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"sekimori/internal/firewall"
@@ -318,17 +319,19 @@ func (a *args) mhType(s string) (lo, hi uint64) {
 	return lo, one(to, 255)
 }
 
-// ipv6Headers are the bits of ip6t_ipv6header_info, from the lowest.
-var ipv6Headers = [...]string{"prot", "none", "esp", "auth", "frag", "route", "dst", "hop"}
+// ipv6Headers are the bits of ip6t_ipv6header_info, from the lowest, and their
+// short names.
+var ipv6Headers = [...][2]string{
+	{"proto", "prot"}, {"ipv6-nonxt", "none"}, {"esp", "esp"}, {"ah", "auth"}, {"ipv6-frag", "frag"}, {"ipv6-route", "route"},
+	{"ipv6-opts", "dst"}, {"hop-by-hop", "hop"},
+}
 
 func decodeIPv6Header(_ *Context, d *data) []Option {
 	mask, not, soft := d.u8(0), d.u8(1), d.u8(2)
 	var names []string
 	for i := 7; i >= 0; i-- {
 		if mask>>i&1 == 1 {
-			names = append(names, map[string]string{
-				"prot": "proto", "none": "none", "esp": "esp", "auth": "ah", "frag": "frag", "route": "route", "dst": "dst", "hop": "hop-by-hop",
-			}[ipv6Headers[i]])
+			names = append(names, ipv6Headers[i][0])
 		}
 	}
 	if not != 0 && not != 0xff {
@@ -343,8 +346,23 @@ func decodeIPv6Header(_ *Context, d *data) []Option {
 
 // ipv6Header: which headers a packet has is the same each time it is asked.
 func ipv6Header(a *args) firewall.Cond {
-	if !a.has("header") {
+	o, ok := a.get("header")
+	if !ok {
 		a.fail("ipv6header needs --header")
+		return firewall.Const(false)
 	}
-	return fixedAnswer(a)
+	var mask int
+	for w := range strings.SplitSeq(o.Values[0], ",") {
+		i := slices.IndexFunc(ipv6Headers[:], func(n [2]string) bool { return w == n[0] || w == n[1] })
+		if i < 0 {
+			a.fail("%q is not a header of IPv6", w)
+			continue
+		}
+		mask |= 1 << i
+	}
+	text := fmt.Sprintf("-m ipv6header --header %#x", mask)
+	if a.has("soft") {
+		text += " --soft"
+	}
+	return negate(o.Not, fixed(text))
 }

@@ -171,8 +171,42 @@ func (a *args) shift(v firewall.Value) firewall.Value {
 	return v
 }
 
-func decodeHMARK(_ *Context, d *data) []Option {
-	return []Option{opt("hmark-tuple", digest(d.b))}
+func decodeHMARK(c *Context, d *data) []Option {
+	flags := d.u32(40)
+	d.flags("flags", uint64(flags), 1<<15-1)
+	if flags&(1<<12) != 0 {
+		return append([]Option{opt("hmark-tuple", "ct")}, hmarkRest(d, flags)...)
+	}
+	var opts []Option
+	add := func(bit int, name, format string, n any) {
+		if flags>>bit&1 == 1 {
+			opts = append(opts, opt(name, fmt.Sprintf(format, n)))
+		}
+	}
+	add(0, "hmark-src-prefix", "%d", max(prefixLength(d.raw(0, c.addressBits()/8)), 0))
+	add(1, "hmark-dst-prefix", "%d", max(prefixLength(d.raw(16, c.addressBits()/8)), 0))
+	add(4, "hmark-sport", "0x%04x", d.be16(36))
+	add(6, "hmark-sport-mask", "0x%04x", d.be16(32))
+	add(5, "hmark-dport", "0x%04x", d.be16(38))
+	add(7, "hmark-dport-mask", "0x%04x", d.be16(34))
+	add(2, "hmark-spi", "0x%08x", d.be32(36))
+	add(3, "hmark-spi-mask", "0x%08x", d.be32(32))
+	add(8, "hmark-proto-mask", "0x%02x", d.u16(44))
+	return append(opts, hmarkRest(d, flags)...)
+}
+
+func hmarkRest(d *data, flags uint32) []Option {
+	var opts []Option
+	if flags&(1<<9) != 0 {
+		opts = append(opts, opt("hmark-rnd", fmt.Sprintf("0x%08x", d.u32(48))))
+	}
+	if flags&(1<<10) != 0 {
+		opts = append(opts, opt("hmark-mod", fmt.Sprint(d.u32(52))))
+	}
+	if flags&(1<<11) != 0 {
+		opts = append(opts, opt("hmark-offset", fmt.Sprint(d.u32(56))))
+	}
+	return opts
 }
 
 // hmark: the mark is a hash of the packet's flow.

@@ -268,10 +268,7 @@ func decodeTPROXY(c *Context, d *data) []Option {
 		return nil
 	}
 	opts = append(opts, opt("on-ip", c.address(d.raw(8, n))))
-	if mask, value := d.u32(0), d.u32(4); mask != 0 || value != 0 {
-		opts = append(opts, opt("tproxy-mark", fmt.Sprintf("0x%x/0x%x", value, mask)))
-	}
-	return opts
+	return append(opts, opt("tproxy-mark", fmt.Sprintf("0x%x/0x%x", d.u32(4), d.u32(0))))
 }
 
 // tproxy marks the packet and hands it to a socket: of the given address and
@@ -280,7 +277,7 @@ func tproxy(a *args) []firewall.Step {
 	var steps []firewall.Step
 	if v := a.value("tproxy-mark"); v != "" {
 		value, mask := a.masked(v, 0xffffffff)
-		if mark, ok := xored(a.c.value(firewall.FieldMark, 0, 0, 32), mask, constant32(value)); ok {
+		if mark, ok := xored(a.c.value(firewall.FieldMark, 0, 0, 32), mask, constant32(value)); ok && (mask != 0 || value != 0) {
 			steps = append(steps, firewall.Assign{Field: firewall.FieldMark, Value: mark})
 		}
 	}

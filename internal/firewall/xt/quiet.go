@@ -19,7 +19,7 @@ func quietTargets(f firewall.Family) table {
 		[]int{32}, decodeLOG)
 	add("NFLOG", "nflog-group nflog-prefix nflog-range nflog-size nflog-threshold", []int{76}, decodeNFLOG)
 	add("ULOG", "ulog-nlgroup ulog-prefix ulog-cprange ulog-qthreshold", nil, nil)
-	add("TRACE", "", []int{0}, none)
+	add("TRACE", "", []int{noBytes}, none)
 	add("AUDIT", "type", []int{1}, decodeAUDIT)
 	add("CHECKSUM", "checksum-fill:0", []int{1}, decodeCHECKSUM)
 	add("CLASSIFY", "set-class", []int{4}, decodeCLASSIFY)
@@ -103,7 +103,7 @@ func decodeCHECKSUM(_ *Context, d *data) []Option {
 }
 
 func decodeCLASSIFY(_ *Context, d *data) []Option {
-	return []Option{opt("set-class", fmt.Sprintf("%x:%x", d.u16(2), d.u16(0)))}
+	return []Option{opt("set-class", fmt.Sprintf("%04x:%04x", d.u16(2), d.u16(0)))}
 }
 
 func decodeTCPMSSTarget(_ *Context, d *data) []Option {

@@ -102,7 +102,10 @@ func decodeHashlimit(c *Context, d *data) []Option {
 	}
 	var opts []Option
 	if h.mode&0x20 != 0 {
-		opts = append(opts, opt(kind, byteRate(h.avg, d.rev)), opt("hashlimit-burst", byteBurst(h)))
+		opts = append(opts, opt(kind, byteRate(h.avg)))
+		if h.burst != 0 {
+			opts = append(opts, opt("hashlimit-burst", byteRate(h.burst)))
+		}
 	} else {
 		opts = append(opts, opt(kind, rateText(h.avg, scale)), opt("hashlimit-burst", fmt.Sprint(h.burst)))
 	}
@@ -126,7 +129,7 @@ func decodeHashlimit(c *Context, d *data) []Option {
 		{"hashlimit-htable-size", h.size, 0},
 		{"hashlimit-htable-max", h.max, 0},
 		{"hashlimit-htable-gcinterval", h.gc, 1000},
-		{"hashlimit-htable-expire", h.expire, hashlimitExpiry(h.avg, scale)},
+		{"hashlimit-htable-expire", h.expire, hashlimitExpiry(h, scale)},
 		{"hashlimit-srcmask", uint32(h.src), uint32(c.addressBits())},
 		{"hashlimit-dstmask", uint32(h.dst), uint32(c.addressBits())},
 	} {
@@ -145,7 +148,11 @@ func decodeHashlimit(c *Context, d *data) []Option {
 
 // hashlimitExpiry is the default of --hashlimit-htable-expire: the unit of the
 // rate, in milliseconds.
-func hashlimitExpiry(avg, scale uint64) uint32 {
+func hashlimitExpiry(h hashlimitConfig, scale uint64) uint32 {
+	if h.mode&0x20 != 0 { // of bytes
+		return 15000
+	}
+	avg := h.avg
 	i := 1
 	for ; i < len(rateUnits); i++ {
 		mult := rateUnits[i].mult * scale
@@ -157,19 +164,14 @@ func hashlimitExpiry(avg, scale uint64) uint32 {
 }
 
 // byteRate prints a rate in bytes, which is kept as the cost of 16 of them.
-func byteRate(avg uint64, rev uint8) string {
-	max := uint64(0xffffffff)
-	if rev > 1 {
-		max = 1<<64 - 1
+func byteRate(avg uint64) string {
+	if avg == 0 || avg > 0xffffffff {
+		return "1b/s"
 	}
-	if avg == 0 {
-		return "infinite"
-	}
-	r := (max/avg - 1) << 4
+	r := (0xffffffff/avg - 1) << 4
 	switch {
 	case r == 0:
-		r = 1
-		return fmt.Sprintf("%db/s", r)
+		return "1b/s"
 	case r%(1024*1024) == 0:
 		return fmt.Sprintf("%dmb/s", r/1024/1024)
 	case r%1024 == 0:
@@ -177,8 +179,6 @@ func byteRate(avg uint64, rev uint8) string {
 	}
 	return fmt.Sprintf("%db/s", r)
 }
-
-func byteBurst(h hashlimitConfig) string { return fmt.Sprint(h.burst) }
 
 // The operations of recent.
 const (
@@ -347,7 +347,7 @@ func decodeTime(_ *Context, d *data) []Option {
 	if from != 0 {
 		opts = append(opts, opt("datestart", date(from)))
 	}
-	if to != 0x7fffffff {
+	if to != 0 {
 		opts = append(opts, opt("datestop", date(to)))
 	}
 	if flags&1 != 0 {
@@ -362,8 +362,8 @@ func decodeTime(_ *Context, d *data) []Option {
 func decodeCluster(_ *Context, d *data) []Option {
 	d.flags("flags", uint64(d.u32(12)), 1)
 	return []Option{
-		opt("cluster-total-nodes", fmt.Sprint(d.u32(0))),
 		inv(d.u32(12) == 1, "cluster-local-nodemask", fmt.Sprintf("0x%08x", d.u32(4))),
+		opt("cluster-total-nodes", fmt.Sprint(d.u32(0))),
 		opt("cluster-hash-seed", fmt.Sprintf("0x%08x", d.u32(8))),
 	}
 }

@@ -12,7 +12,7 @@ func verdictTargets(f firewall.Family) table {
 	t := make(table)
 	t.target("REJECT", "reject-with", []int{4}, decodeReject, reject)
 	t.target("NFQUEUE", "queue-num queue-balance queue-bypass:0 queue-cpu-fanout:0", []int{2, 4, 6, 6}, decodeNFQueue, nfqueue)
-	t.target("NOTRACK", "", []int{0}, func(*Context, *data) []Option { return nil },
+	t.target("NOTRACK", "", []int{noBytes}, func(*Context, *data) []Option { return nil },
 		func(*args) []firewall.Step { return []firewall.Step{firewall.NoTrack{}} })
 	ct := t.target("CT", "notrack:0 helper timeout ctevents expevents zone zone-orig zone-reply", []int{40, 72, 72}, decodeCT, ctTarget)
 	ct.alias = func(d *data) string {
