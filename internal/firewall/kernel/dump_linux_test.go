@@ -45,19 +45,6 @@ func nftDump(tb testing.TB) *Dump {
 
 func setKnownAttrs() known { return known(1<<21 - 2) }
 
-// nest makes one attribute.
-func nest(typ uint16, parts ...[]byte) []byte {
-	b := []byte{0, 0, byte(typ), byte(typ >> 8)}
-	for _, p := range parts {
-		b = append(b, p...)
-	}
-	binary.LittleEndian.PutUint16(b, uint16(len(b)))
-	for len(b)%4 != 0 {
-		b = append(b, 0)
-	}
-	return b
-}
-
 func ask(tb testing.TB, fd int, msg uint8, attributes []byte) []Message {
 	tb.Helper()
 	return askFamily(tb, fd, msg, Message{Data: attributes})

@@ -176,9 +176,9 @@ func (r *rule) rawText(w wanted, neg bool) string {
 	mask, value, count := w.cut(from, n)
 	name := rawName(w.field, from, n)
 	if count == n {
-		return name + rangeWords(neg, fmt.Sprintf("0x%x", value))
+		return name + rangeWords(neg, typeHex.format(value, r.n))
 	}
-	return name + fmt.Sprintf(" & 0x%x", mask) + map[bool]string{true: " != ", false: " == "}[neg] + fmt.Sprintf("0x%x", value)
+	return name + " & " + typeHex.format(mask, r.n) + map[bool]string{true: " != ", false: " == "}[neg] + typeHex.format(value, r.n)
 }
 
 // maxShown bounds the elements of an anonymous set that a rule's text shows.

@@ -97,7 +97,7 @@ func (r *rule) ct(data []byte) error {
 	if err != nil {
 		return err
 	}
-	return r.store(a.num(ctAttrDreg), v, n)
+	return r.load(a, ctAttrDreg, v, n)
 }
 
 // ctName is nft's name of a key in a direction: "ct original ip saddr".
@@ -160,7 +160,7 @@ func (r *rule) ctLoad(k ctKey, dir uint8) (*operand, int, error) {
 
 // onlyFamily ends the rule for packets that are not of the family.
 func (r *rule) onlyFamily(f firewall.Family) {
-	if r.t.Family != f {
+	if r.t.Family != f && r.text.l3 != f {
 		b := []byte{byte(f)}
 		r.match(firewall.Compare{Value: firewall.Whole(firewall.FieldNFProto, 0, 0, 8), In: []firewall.Interval{{Lo: b, Hi: b}}})
 	}

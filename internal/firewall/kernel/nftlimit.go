@@ -20,6 +20,7 @@ func (r *rule) stateful(x expr) error {
 		r.settle(nil)
 	}
 	r.say(text)
+	r.text.frags[len(r.text.frags)-1].save = saveLimit(x)
 	return nil
 }
 

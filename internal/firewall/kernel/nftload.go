@@ -77,7 +77,7 @@ func (r *rule) payload(data []byte) error {
 	f := headers()[base]
 	v := r.n.field(loadKey{field: f, from: 8 * off, bits: 8 * n})
 	r.requireHeader(f, 8*(off+n))
-	return r.store(a.num(payloadAttrDreg), v, n)
+	return r.load(a, payloadAttrDreg, v, n)
 }
 
 // requireHeader notes that a header has to be so long. The fixed part of the IP
@@ -301,7 +301,7 @@ func (r *rule) meta(data []byte) error {
 	if a.has(metaAttrSreg) {
 		return r.metaSet(a, k)
 	}
-	return r.store(a.num(metaAttrDreg), r.metaLoad(k), k.bytes)
+	return r.load(a, metaAttrDreg, r.metaLoad(k), k.bytes)
 }
 
 func (r *rule) metaLoad(k metaKey) *operand {
@@ -354,6 +354,9 @@ func (r *rule) metaSet(a *reader, k metaKey) error {
 		return fmt.Errorf("%s cannot be set", k.name)
 	}
 	r.say(what)
+	if b, ok := v.isConst(); ok && k.name == "meta nftrace" && b[0] == 1 {
+		r.text.frags[len(r.text.frags)-1].save = saveOption{ok: true, slot: saveTarget, text: "-j TRACE"}
+	}
 	return nil
 }
 

@@ -68,6 +68,9 @@ func (t dataType) format(b []byte, n *nftables) string {
 	case typeString, typeIfname:
 		return strconv.Quote(strings.TrimRight(string(b), "\x00"))
 	case typeHex:
+		if len(b) <= 8 {
+			return fmt.Sprintf("%#x", number(b))
+		}
 		return fmt.Sprintf("0x%x", b)
 	}
 	if len(b) > 8 {

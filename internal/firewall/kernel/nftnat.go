@@ -414,6 +414,7 @@ func (r *rule) log(data []byte) error {
 	}
 	r.settle(nil)
 	r.say(text)
+	r.text.frags[len(r.text.frags)-1].save = saveLog(a)
 	return nil
 }
 

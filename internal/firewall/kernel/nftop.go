@@ -323,7 +323,7 @@ func (r *rule) bitwise(b []byte) error {
 	if err != nil {
 		return err
 	}
-	return r.store(a.num(2), r.apply(v, f, text), size)
+	return r.load(a, 2, r.apply(v, f, text), size)
 }
 
 // apply carries out an operation on the bits of a value; what is not plain keeps

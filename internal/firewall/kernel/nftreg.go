@@ -107,6 +107,15 @@ func (r *rule) store(num uint32, v *operand, n int) error {
 	return nil
 }
 
+// load is store into the register that an attribute of the expression names.
+func (r *rule) load(a *reader, reg int, v *operand, n int) error {
+	num := a.num(reg)
+	if a.err != nil {
+		return a.err
+	}
+	return r.store(num, v, n)
+}
+
 // source returns n bytes from a register on as one value.
 func (r *rule) source(num uint32, n int) (*operand, error) {
 	at, err := register(num, n)
@@ -145,6 +154,8 @@ func (r *rule) mixed(cells []cell) *operand {
 		case c.v.kind == plain:
 			bits = append(bits, c.v.bits[8*c.i:8*c.i+8]...)
 		case i == 0 && c.i == 0 && r.zeroTail(cells):
+			return c.v
+		case c.v.kind == unknown:
 			return c.v
 		case c.v.kind == varying:
 			return &operand{kind: varying, text: "a value with " + c.v.text, stateful: true}
@@ -314,6 +325,12 @@ func bitsWithin(v firewall.Value, lo, hi []byte) firewall.Cond {
 		return firewall.Const(true)
 	case bytes.Equal(lo, hi):
 		return bitsEqual(v, lo)
+	}
+	if r, cut := (relation{v: &operand{bits: v}, lo: lo, hi: hi}).withoutZeros(); cut {
+		v, lo, hi = r.v.bits, r.lo, r.hi
+		if bytes.Compare(lo, hi) > 0 {
+			return firewall.Const(false) // more than the bits that are left can be
+		}
 	}
 	return firewall.Compare{Value: v, In: []firewall.Interval{{Lo: lo, Hi: hi}}}
 }

@@ -331,7 +331,7 @@ func (r *rule) learnProtocol(rel relation) {
 		}
 	case len(v) == 16 && v[0].Field == firewall.FieldLink && v[0].Index == 96:
 		if f := etherFamily(rel.lo); f != 0 {
-			t.l3, t.guardL3 = f, guard
+			t.l3 = f
 		}
 	case len(v) == 16 && v[0].Field == "meta iiftype" && number(turned(rel.lo, true)) == 1:
 		t.guardL2 = guard
@@ -424,6 +424,9 @@ func stateText(rel relation) string {
 
 // relation is the comparison of a whole field.
 func (s selector) relation(rel relation, n *nftables) string {
+	if rel.v.kind == unknown {
+		return "[" + s.name + "]" + rangeWords(rel.neg, rangeText(rel.lo, rel.hi))
+	}
 	lo, hi := rel.lo, rel.hi
 	if s.host {
 		if !bytes.Equal(lo, hi) {
