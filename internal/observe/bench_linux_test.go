@@ -69,3 +69,21 @@ func BenchmarkOwners(b *testing.B) {
 		observe.FindOwners()
 	}
 }
+
+// BenchmarkHost200Interfaces is a container host: veth pairs to other namespaces.
+func BenchmarkHost200Interfaces(b *testing.B) {
+	for i := range 100 {
+		lab.Veth(b, fmt.Sprintf("va%d", i), fmt.Sprintf("vb%d", i), "")
+		lab.Address(b, fmt.Sprintf("va%d", i), fmt.Sprintf("10.0.%d.1/24", i))
+	}
+	b.ResetTimer()
+	for range b.N {
+		if s := live(b); len(s.Interfaces) < 200 {
+			b.Fatalf("%d interfaces", len(s.Interfaces))
+		}
+	}
+	b.StopTimer()
+	for i := range 100 {
+		lab.Run(b, "ip", "link", "del", fmt.Sprintf("va%d", i))
+	}
+}

@@ -27,3 +27,9 @@ func Filters(ctx context.Context) kernel.Dump {
 
 // FindOwners goes through the open files of all processes.
 func FindOwners() int { return len(findOwners(liveFiles()).byInode) }
+
+// FileSysctls reads all parameters from /proc/sys.
+func FileSysctls() map[string]string {
+	values, _ := readSysctls(liveFiles(), nil)
+	return values
+}

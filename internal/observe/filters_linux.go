@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -273,8 +274,12 @@ func (r *filterReader) listIPSets(ctx context.Context, protocol byte) error {
 // input hook's end; they are no rules, and nothing here understands them.
 func (r *filterReader) readBalancer() {
 	data, err := r.files.Proc("proc/thread-self/net/ip_vs")
+	if errors.Is(err, fs.ErrNotExist) {
+		return // IPVS is not loaded
+	}
 	if err != nil {
-		return // not there: IPVS is not loaded
+		r.unread("ipvs", err)
+		return
 	}
 	for line := range strings.Lines(string(data)) {
 		for _, proto := range []string{"TCP ", "UDP ", "SCTP ", "FWM "} {

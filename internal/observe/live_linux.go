@@ -8,8 +8,9 @@ import (
 
 const liveSupported = true
 
-// liveKernel asks the kernel about the network namespace of this thread.
-func (c *collector) liveKernel(ctx context.Context) {
+// liveKernel asks the kernel about the network namespace of this thread, and
+// gives its links as they were sent.
+func (c *collector) liveKernel(ctx context.Context) []link {
 	n := readNetstate(ctx)
 	c.unseen(n.unseen...)
 	for _, l := range n.links {
@@ -26,4 +27,5 @@ func (c *collector) liveKernel(ctx context.Context) {
 	for _, u := range c.snap.Filters.Unread {
 		c.unseen(host.Unseen{Section: host.SectionFilters, Reason: u.What + ": " + u.Why})
 	}
+	return n.links
 }

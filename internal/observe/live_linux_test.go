@@ -282,7 +282,11 @@ func network(t *testing.T) {
 	} {
 		lab.Run(t, append([]string{"ip"}, strings.Fields(r)...)...)
 	}
-	for _, s := range []string{"net/ipv4/ip_forward 1", "net/ipv4/conf/v0/rp_filter 2", "net/ipv4/conf/v0.5/route_localnet 1"} {
+	for _, s := range []string{"net/ipv4/ip_forward 1", "net/ipv4/conf/v0/rp_filter 2", "net/ipv4/conf/v0.5/route_localnet 1",
+		"net/ipv4/conf/v0/accept_local 1", "net/ipv4/conf/p0/src_valid_mark 1", "net/ipv4/conf/p1/accept_source_route 1", "net/ipv4/conf/v0/arp_ignore 2",
+		"net/ipv4/conf/p0/proxy_arp 1", "net/ipv4/conf/br0/accept_redirects 0", "net/ipv6/conf/v0/accept_ra 2", "net/ipv6/conf/p1/disable_ipv6 1",
+		"net/ipv6/conf/v0/accept_source_route 1", "net/ipv6/conf/br0/accept_redirects 0",
+	} {
 		name, value, _ := strings.Cut(s, " ")
 		if err := os.WriteFile("/proc/sys/"+name, []byte(value), 0o644); err != nil {
 			t.Fatal(err)
@@ -382,6 +386,9 @@ func TestLinksAsIP(t *testing.T) {
 		}
 		if v := s.Sysctls["net.ipv4.conf.v0/5.route_localnet"]; v != "1" {
 			t.Errorf("route_localnet of v0.5 is %q", v)
+		}
+		if diff := cmp.Diff(observe.FileSysctls(), s.Sysctls); diff != "" {
+			t.Errorf("sysctls (-files +ours):\n%s", diff)
 		}
 		i := slices.IndexFunc(s.Interfaces, func(i host.Interface) bool { return i.Name == "v0.5" })
 		if !s.Interfaces[i].Forwarding4 || s.Interfaces[i].Forwarding6 {

@@ -6,4 +6,4 @@ import "context"
 
 const liveSupported = false
 
-func (c *collector) liveKernel(context.Context) {}
+func (c *collector) liveKernel(context.Context) []link { return nil }

@@ -66,8 +66,7 @@ func (c *collector) live(ctx context.Context) error {
 	// Going through all open files takes longest and needs nothing else.
 	found := make(chan owners, 1)
 	go func() { found <- findOwners(c.files) }()
-	c.liveKernel(ctx)
-	c.system()
+	c.system(c.liveKernel(ctx))
 	c.processes(ctx, <-found)
 	return nil
 }
@@ -87,16 +86,17 @@ func (c *collector) offline() {
 	} else {
 		c.unseen(host.Unseen{Section: host.SectionSockets, Reason: "only files were read, not a live kernel"})
 	}
-	c.system()
+	c.system(nil)
 	c.processes(context.Background(), findOwners(c.files))
 }
 
-// system reads what stands in files of /proc/sys and /etc.
-func (c *collector) system() {
+// system reads what stands in files of /proc/sys and /etc, except for what the
+// kernel has told about its links.
+func (c *collector) system(links []link) {
 	system, notes := readSystem(c.files)
 	c.snap.System = system
 	c.unseen(notes...)
-	c.snap.Sysctls, notes = readSysctls(c.files)
+	c.snap.Sysctls, notes = readSysctls(c.files, links)
 	c.unseen(notes...)
 	c.snap.Conntrack = readConntrack(c.files)
 	interfaceForwarding(c.snap)

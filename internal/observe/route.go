@@ -18,6 +18,7 @@ const (
 	iflaAddress, iflaIfname, iflaMTU, iflaLink, iflaMaster = 1, 3, 4, 5, 10
 	iflaLinkinfo, iflaLinkNetnsid, iflaXDP                 = 18, 37, 43
 	iflaInfoKind                                           = 1
+	iflaAfSpec, iflaInetConf, iflaInet6Conf                = 26, 1, 2
 	iflaXDPAttached, iflaXDPProgID                         = 2, 4
 	iflaXDPDrvID, iflaXDPSkbID, iflaXDPHwID                = 5, 6, 7
 
@@ -41,6 +42,8 @@ const (
 type link struct {
 	host.Interface
 	xdp []uint32 // ids of attached programs, 0 where the kernel hides it
+	// conf4 and conf6 are the interface's parameters as arrays of 32-bit numbers.
+	conf4, conf6 []byte
 }
 
 // decodeLink decodes a RTM_NEWLINK message: struct ifinfomsg and attributes.
@@ -78,9 +81,26 @@ func decodeLink(b []byte) (link, error) {
 			}
 		case iflaXDP:
 			l.xdp = decodeXDP(v)
+		case iflaAfSpec:
+			l.conf4, l.conf6 = decodeConf(v)
 		}
 	}
 	return l, nil
+}
+
+// decodeConf finds IFLA_INET_CONF and IFLA_INET6_CONF within IFLA_AF_SPEC.
+func decodeConf(b []byte) (conf4, conf6 []byte) {
+	for family, v := range attrs(b) {
+		for typ, w := range attrs(v) {
+			switch {
+			case family == afInet && typ == iflaInetConf:
+				conf4 = slices.Clone(w)
+			case family == afInet6 && typ == iflaInet6Conf:
+				conf6 = slices.Clone(w)
+			}
+		}
+	}
+	return conf4, conf6
 }
 
 func decodeXDP(b []byte) []uint32 {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"strconv"
 	"strings"
 
@@ -73,20 +74,54 @@ func sysctlNames() []string {
 	}
 }
 
-// confNames are the parameters below net/ipv4/conf/NAME and net/ipv6/conf/NAME.
-func confNames(family string) []string {
+// confName is a parameter below net/ipv4/conf/NAME or net/ipv6/conf/NAME, with
+// its place in the array in which rtnetlink sends all of an interface
+// (IPV4_DEVCONF_ of linux/ip.h less one, DEVCONF_ of linux/ipv6.h).
+type confName struct {
+	name  string
+	index int
+}
+
+func confNames(family string) []confName {
 	if family == "ipv4" {
-		return []string{
-			"forwarding", "rp_filter", "accept_local", "route_localnet", "accept_source_route", "accept_redirects", "src_valid_mark", "arp_ignore", "proxy_arp",
+		return []confName{
+			{"forwarding", 0}, {"proxy_arp", 2}, {"accept_redirects", 3}, {"rp_filter", 7}, {"accept_source_route", 8}, {"arp_ignore", 18},
+			{"accept_local", 22}, {"src_valid_mark", 23}, {"route_localnet", 25},
 		}
 	}
-	return []string{"forwarding", "disable_ipv6", "accept_ra", "accept_source_route", "accept_redirects"}
+	return []confName{{"forwarding", 0}, {"accept_ra", 3}, {"accept_redirects", 4}, {"accept_source_route", 24}, {"disable_ipv6", 26}}
+}
+
+// linkSysctls gives an interface's parameters as the kernel sent them with the
+// interface, false where an array is missing or too short. Reading them from
+// /proc instead costs a file each, seconds on a host of a thousand containers.
+func linkSysctls(l link) (map[string]string, bool) {
+	out := map[string]string{}
+	for _, f := range []struct {
+		family string
+		conf   []byte
+	}{{"ipv4", l.conf4}, {"ipv6", l.conf6}} {
+		for _, c := range confNames(f.family) {
+			if len(f.conf) < 4*(c.index+1) {
+				return nil, false
+			}
+			out[sysctlName("net/"+f.family+"/conf/"+l.Name+"/"+c.name)] = strconv.Itoa(int(int32(u32(f.conf[4*c.index:]))))
+		}
+	}
+	return out, true
 }
 
 // readSysctls reads the parameters that are there. Absent ones belong to parts
-// of the kernel that are not; unreadable ones are reported.
-func readSysctls(f rootfs.FS) (map[string]string, []host.Unseen) {
+// of the kernel that are not; unreadable ones are reported. Those of links are
+// taken from there.
+func readSysctls(f rootfs.FS, links []link) (map[string]string, []host.Unseen) {
 	out := map[string]string{}
+	known := map[string]bool{}
+	for _, l := range links {
+		values, ok := linkSysctls(l)
+		known[l.Name] = ok
+		maps.Copy(out, values)
+	}
 	var unseen []host.Unseen
 	get := func(path string) {
 		data, err := f.Proc("proc/sys/" + path)
@@ -111,8 +146,11 @@ func readSysctls(f rootfs.FS) (map[string]string, []host.Unseen) {
 			continue
 		}
 		for _, e := range entries {
-			for _, name := range confNames(family) {
-				get(dir + "/" + e.Name() + "/" + name)
+			if known[e.Name()] {
+				continue
+			}
+			for _, c := range confNames(family) {
+				get(dir + "/" + e.Name() + "/" + c.name)
 			}
 		}
 	}
