@@ -17,9 +17,12 @@ type env struct {
 	ttl          []packet.Set // 8 bits; routing takes one off (ip_forward, ip6_forward)
 	tracked      bool         // conntrack has seen the packet
 	notrack      packet.Set   // packets that NOTRACK has exempted
-	dnat, snat   bool         // the flow's connection is translated
-	version      int          // changes with every assignment, for memos
-	known        assumptions
+	// What nat chains have done to new connections: the packets whose
+	// destination (source) they changed, and whether they were asked at all.
+	dnat, snat         packet.Set
+	dnatDone, snatDone bool
+	version            int // changes with every assignment, for memos
+	known              assumptions
 }
 
 // assumptions are what is the same for all packets that are followed. To know
@@ -63,7 +66,8 @@ func (e *Engine) assume(in packet.Set) (assumptions, packet.Set) {
 }
 
 func (e *Engine) newEnv() env {
-	return env{notrack: e.space.None(), known: assumptions{states: anyState}}
+	none := e.space.None()
+	return env{notrack: none, dnat: none, snat: none, known: assumptions{states: anyState}}
 }
 
 // states is [packet.Space.States], with what is known of all packets.
@@ -376,11 +380,14 @@ func (e *Engine) hasEntry(v *env) packet.Set {
 	return e.states(v, packet.New|packet.Established|packet.Related).Minus(v.notrack)
 }
 
-// The bits of ct status (linux/netfilter/nf_conntrack_common.h) that a new,
-// unconfirmed connection cannot have, and the two that tell of translation.
+// The bits of ct status (linux/netfilter/nf_conntrack_common.h) that the entry of
+// a new connection can have before it is confirmed.
 const (
-	statusSNAT = 4
-	statusDNAT = 5
+	statusSNAT     = 4
+	statusDNAT     = 5
+	statusSNATDone = 7
+	statusDNATDone = 8
+	statusHelper   = 13
 )
 
 // statusBit is the bit of value 1<<n of ct status.
@@ -389,16 +396,22 @@ func (e *Engine) statusBit(v *env, n int) packet.Set {
 	if n > 15 {
 		return sp.None()
 	}
-	old := sp.Bit(packet.Status, 15-n)
+	var fresh packet.Set // of an entry that is not confirmed yet
 	switch n {
-	case 0, 1, 2, 3: // expected, seen-reply, assured, confirmed
-		return e.unlessNew(v, sp.None(), old)
 	case statusSNAT:
-		return e.unlessNew(v, e.always(v.snat), old)
+		fresh = v.snat
 	case statusDNAT:
-		return e.unlessNew(v, e.always(v.dnat), old)
+		fresh = v.dnat
+	case statusSNATDone:
+		fresh = e.always(v.snatDone)
+	case statusDNATDone:
+		fresh = e.always(v.dnatDone)
+	case statusHelper:
+		fresh = sp.Bit(packet.Status, 15-n)
+	default:
+		fresh = sp.None()
 	}
-	return old
+	return e.unlessNew(v, fresh, sp.Bit(packet.Status, 15-n))
 }
 
 func (e *Engine) always(b bool) packet.Set {

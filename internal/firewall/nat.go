@@ -16,6 +16,12 @@ func (f *follower) translate(h Hook, chains []*Chain) {
 	e := f.e
 	var out []Flow
 	for _, fl := range f.flows {
+		if h == Postrouting || h == Input {
+			fl.env.snatDone = true
+		} else {
+			fl.env.dnatDone = true
+		}
+		fl.env.version = e.nextVersion()
 		begins := fl.Set.And(e.states(&fl.env, packet.New)).Minus(fl.env.notrack)
 		others := fl.Set.Minus(begins)
 		var hits []natHit
@@ -62,32 +68,97 @@ func (f *follower) rewrite(fl Flow, n natHit) []Flow {
 	fl.Accepted = within(fl.Accepted, fl.Set)
 	fl.env.version = f.e.nextVersion()
 	if n.nat.Kind == SNAT || n.nat.Kind == Masquerade {
-		fl.env.snat = true
-		fl.env.src = f.unknownBits("a translated source address", n, len(f.e.srcBits(&fl.env)))
-		fl.env.sport = f.unknownBits("a translated source port", n, 16)
+		f.rewriteSource(&fl, n)
 		return []Flow{fl}
 	}
-	fl.env.dnat = true
 	fl.Translated = n.rule
+	before := fl.env
 	var out []Flow
 	for _, a := range f.rewriteAddr(fl, n) {
 		out = append(out, f.rewritePort(a, n)...)
 	}
+	for i := range out {
+		out[i].env.dnat = f.changed(&before, &out[i].env, n)
+	}
 	return out
 }
 
-func (f *follower) rewriteAddr(fl Flow, n natHit) []Flow {
+// changed returns the packets of which a translation has changed something:
+// where it has not, the connection does not count as translated
+// (nf_nat_setup_info).
+func (f *follower) changed(before, after *env, n natHit) packet.Set {
 	e := f.e
-	bits := f.e.dstBits(&fl.env)
+	if !n.nat.exact() {
+		return f.mayChange(n)
+	}
+	s := e.differ(e.dstBits(before), e.dstBits(after))
+	var ports []packet.Range
+	for _, p := range []uint64{protoTCP, protoUDP, protoDCCP, protoSCTP, protoUDPLite} {
+		ports = append(ports, packet.Range{Lo: p, Hi: p})
+	}
+	port := e.differ(e.dportBits(before), e.dportBits(after))
+	return s.Or(port.And(e.space.Values(packet.Protocol, ports...)))
+}
+
+// exact reports whether a translation's result follows from the packet.
+func (n NAT) exact() bool {
+	for _, t := range []NATTarget{n.Addr, n.Port} {
+		if t.Unknown || t.Map != nil && (t.Map.Opaque != "" || t.Map.Learns) {
+			return false
+		}
+		if t.Map != nil && slices.ContainsFunc(t.Map.Elems, func(el Elem) bool { return el.DataHi != nil }) && !n.Prefix {
+			return false
+		}
+		if t.Hi != nil && !bytes.Equal(t.Lo, t.Hi) && !n.Prefix {
+			return false
+		}
+	}
+	return true
+}
+
+func (f *follower) mayChange(n natHit) packet.Set {
+	text := "whether the translation changes anything"
+	return f.e.varyingSet(text+" of "+n.rule.Place(), text)
+}
+
+// differ returns the packets for which two numbers are not the same.
+func (e *Engine) differ(a, b []packet.Set) packet.Set {
+	s := e.space.None()
+	for i := range a {
+		s = s.Or(a[i].Xor(b[i]))
+	}
+	return s
+}
+
+// rewriteSource gives a flow the source that snat or masquerade chooses. The
+// port is kept if that is possible, which is not known here; a source that is in
+// the range already is kept as well (get_unique_tuple).
+func (f *follower) rewriteSource(fl *Flow, n natHit) {
+	e := f.e
+	old := e.srcBits(&fl.env)
+	a := n.nat.Addr
+	kept := e.space.All() // the packets whose source may stay what it is
+	switch single := a.Lo != nil && (a.Hi == nil || bytes.Equal(a.Lo, a.Hi)) && a.Map == nil && !a.Unknown; {
+	case n.nat.Kind == SNAT && single && !n.nat.Prefix:
+		kept = e.space.Between(old, []packet.Interval{{Lo: a.Lo, Hi: a.Lo}})
+		fl.env.src = e.bits(&fl.env, Constant(a.Lo))
+	case n.nat.Kind == SNAT && a.Lo == nil && a.Map == nil && !a.Unknown: // the port alone
+	case n.nat.Kind == Masquerade && e.facts.Known:
+		kept = e.addrs(old, e.facts.Local)
+		fallthrough
+	default:
+		fl.env.src = f.unknownBits("a translated source address", n, len(old))
+	}
+	fl.env.snat = kept.Not().Or(f.mayChange(n))
+	fl.env.sport = f.unknownBits("a translated source port", n, 16)
+}
+
+func (f *follower) rewriteAddr(fl Flow, n natHit) []Flow {
 	if n.nat.Kind == Redirect {
 		return f.redirect(fl, n)
 	}
-	if n.nat.Prefix && n.nat.Addr.Lo != nil {
-		fl.env.dst = e.netmap(bits, n.nat.Addr)
-		return []Flow{fl}
-	}
 	set := func(fl *Flow, bits []packet.Set) { fl.env.dst = bits }
-	return f.rewriteField(fl, n, n.nat.Addr, len(bits), "a translated address", set)
+	return f.rewriteField(fl, n, n.nat.Addr, len(f.e.dstBits(&fl.env)), "a translated address", set)
 }
 
 func (f *follower) rewritePort(fl Flow, n natHit) []Flow {
@@ -104,6 +175,8 @@ func (f *follower) rewriteField(fl Flow, n natHit, t NATTarget, width int, what 
 	case t.Unknown || t.Map != nil:
 		set(&fl, f.undecodedBits(what, n, width))
 	case t.Lo == nil:
+	case n.nat.Prefix && t.Hi != nil && width > 16:
+		set(&fl, f.e.netmap(f.e.dstBits(&fl.env), t))
 	case t.Hi == nil || bytes.Equal(t.Lo, t.Hi):
 		set(&fl, f.e.bits(&fl.env, Constant(t.Lo)))
 	default:
@@ -171,14 +244,63 @@ func (f *follower) redirect(fl Flow, n natHit) []Flow {
 	}
 	var out []Flow
 	for _, i := range e.facts.Interfaces {
-		one := fl
-		one.Set = fl.Set.And(e.ifaceSet(Interface{Name: i.Name}))
-		k := slices.IndexFunc(i.Addresses, func(p netip.Prefix) bool { return p.Addr().Is4() == (e.family == IPv4) })
-		if k < 0 || one.Set.Empty() {
-			continue // the kernel drops what it cannot redirect
+		on := fl.Set.And(e.ifaceSet(Interface{Name: i.Name}))
+		if on.Empty() {
+			continue
 		}
-		one.env.dst = e.bits(&fl.env, Constant(i.Addresses[k].Addr().AsSlice()))
-		out = append(out, one)
+		for _, r := range e.redirectTargets(&fl.env, i) {
+			one := fl
+			one.Set = on.And(r.dst)
+			if one.Set.Empty() {
+				continue // the kernel drops what it cannot redirect
+			}
+			one.env.dst = e.bits(&fl.env, Constant(r.addr.AsSlice()))
+			out = append(out, one)
+		}
+	}
+	return out
+}
+
+// redirectTarget is an address of an interface, and the destinations for which
+// redirect chooses it.
+type redirectTarget struct {
+	addr netip.Addr
+	dst  packet.Set
+}
+
+// redirectTargets are the choices among an interface's addresses: the first, but
+// for IPv6 destinations of narrow scope the first of that scope
+// (nf_nat_redirect_ipv6_usable).
+func (e *Engine) redirectTargets(v *env, i HostInterface) []redirectTarget {
+	first := func(in ...netip.Prefix) (netip.Addr, bool) {
+		for _, p := range i.Addresses {
+			a := p.Addr()
+			if a.Is4() != (e.family == IPv4) || a.Is4In6() {
+				continue
+			}
+			if len(in) == 0 || slices.ContainsFunc(in, func(p netip.Prefix) bool { return p.Contains(a) }) {
+				return a, true
+			}
+		}
+		return netip.Addr{}, false
+	}
+	rest := e.space.All()
+	var out []redirectTarget
+	if e.family == IPv6 {
+		for _, scope := range [][]netip.Prefix{
+			{linkLocal6, netip.MustParsePrefix("ff02::/16"), netip.MustParsePrefix("ff12::/16"), netip.MustParsePrefix("ff32::/16")},
+			{netip.MustParsePrefix("fec0::/10"), netip.MustParsePrefix("ff05::/16"), netip.MustParsePrefix("ff15::/16"), netip.MustParsePrefix("ff35::/16")},
+			{loopback6, netip.MustParsePrefix("ff01::/16"), netip.MustParsePrefix("ff11::/16"), netip.MustParsePrefix("ff31::/16")},
+		} {
+			narrow := e.addrs(e.dstBits(v), scope)
+			rest = rest.Minus(narrow)
+			if a, ok := first(scope...); ok {
+				out = append(out, redirectTarget{a, narrow})
+			}
+		}
+	}
+	if a, ok := first(); ok {
+		out = append(out, redirectTarget{a, rest})
 	}
 	return out
 }

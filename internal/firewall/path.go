@@ -242,12 +242,13 @@ func (f *follower) stages(h Hook) []stage {
 	if h == Prerouting || h == Output {
 		out = append(out, stage{priority: priorityConntrack, track: true})
 	}
-	if len(nat) > 0 {
+	if h != Forward && f.translates() {
 		sortStages(nat)
 		s := stage{priority: priorityDstNAT, order: 1}
 		if h == Postrouting || h == Input {
 			s.priority = prioritySrcNAT
 		}
+		s.nat = []*Chain{}
 		for _, c := range nat {
 			s.nat = append(s.nat, c.chain)
 		}
@@ -255,6 +256,16 @@ func (f *follower) stages(h Hook) []stage {
 	}
 	sortStages(out)
 	return out
+}
+
+// translates reports whether the translation core of the family is at work: from
+// the first nat chain at any hook on, it looks at all hooks (nf_nat_register_fn).
+func (f *follower) translates() bool {
+	return slices.ContainsFunc(f.rs.Tables, func(t *Table) bool {
+		return !t.Dormant && f.e.judges(t, Prerouting) && slices.ContainsFunc(t.Chains, func(c *Chain) bool {
+			return c.Base != nil && c.Base.Type == "nat"
+		})
+	})
 }
 
 func sortStages(s []stage) {

@@ -429,7 +429,9 @@ func (t *nftTable) translation() string {
 				"dnat ip addr . port to tcp dport map { 22 : "+a+" . 80, 8080 : "+b+" . 443 }",
 				ports+" dnat "+of+"to 203.0.113.16-203.0.113.19", "ip daddr 198.51.100.0/25 dnat ip prefix to ip daddr map { 198.51.100.0/25 : 203.0.113.0/25 }")
 		}
-		return t.one(m...)
+		rule := t.one(m...)
+		t.used = t.used || strings.Contains(rule, "203.0.113.16-") // which one, who knows
+		return rule
 	}
 	m := []string{guard + "snat " + to + addr, guard + "masquerade", `oifname "h1" masquerade`, ports + " masquerade to :10000-20000"}
 	if t.hook == "input" {
@@ -536,7 +538,7 @@ func (g *gen) filterTable(name string) string {
 		t.base("forw", "filter", "forward", "0", "0", "-150", "10", "-10")
 	}
 	if g.chance(20) {
-		t.base("in2", "filter", "input", "0", "5", "-5", "150")
+		t.base("in2", "filter", "input", "0", "5", "-5", "50")
 	}
 	if t.family == "inet" && g.chance(10) {
 		t.hook = "ingress"
@@ -550,6 +552,7 @@ func (g *gen) postTable(name string) string {
 	t := &nftTable{gen: g, family: g.one("inet", "ip", "ip6"), name: name}
 	t.users()
 	t.base("post", "filter", "postrouting", "-150", "0", "200")
+	g.used = g.used || strings.Contains(t.b.String(), "priority 200") // sees what snat chose
 	return t.String()
 }
 

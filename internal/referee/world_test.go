@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -58,6 +59,8 @@ func newWorld(t *testing.T, anywhere bool, names ...string) *world {
 		"net/ipv4/conf/all/send_redirects":           "0",
 		"net/ipv4/conf/default/send_redirects":       "0",
 		"net/ipv4/conf/all/log_martians":             "0",
+		"net/ipv6/conf/all/accept_dad":               "0",
+		"net/ipv6/conf/default/accept_dad":           "0",
 		"net/ipv6/conf/default/accept_ra":            "0",
 		"net/ipv6/conf/default/router_solicitations": "0",
 		"net/netfilter/nf_conntrack_log_invalid":     "0",
@@ -68,7 +71,25 @@ func newWorld(t *testing.T, anywhere bool, names ...string) *world {
 		w.links = append(w.links, newLink(t, i, name))
 	}
 	w.routes(t, anywhere)
+	for i := range w.links {
+		w.links[i].settle(t)
+	}
 	return w
+}
+
+// settle waits until the kernel has given the link all of its addresses and
+// routes, which it does when it notices the carrier.
+func (l *link) settle(t *testing.T) {
+	t.Helper()
+	for range 300 {
+		routes := lab.Run(t, "ip", "-6", "route", "show", "table", "local", "dev", l.name)
+		if strings.Contains(routes, "local "+l.v6.Addr().String()) &&
+			strings.Contains(routes, "local fe80:") && strings.Contains(routes, "multicast ff00::/8") {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("%s does not come up", l.name)
 }
 
 func sysctl(t testing.TB, name, value string) {
