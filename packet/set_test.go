@@ -72,6 +72,32 @@ func TestPoint(t *testing.T) {
 	})
 }
 
+// TestManyLimits: hundreds of overlapping sources, each with a limit of its own,
+// must not ask for every combination of outcomes.
+func TestManyLimits(t *testing.T) {
+	sp := packet.NewSpace(packet.Config{Family: packet.V4, MaxNodes: 100_000})
+	rules := hostRules(500, 3)
+	var accepted, without packet.Set
+	err := sp.Do(func() error {
+		accepted, without = sp.None(), sp.None()
+		for i, r := range rules {
+			from := sp.Prefixes(packet.Src, r.src)
+			accepted = accepted.Or(from.And(sp.Unknown(fmt.Sprint(i))))
+			without = without.Or(from)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !accepted.May().Equal(without) || !accepted.Must().Empty() {
+		t.Error("may should be all the sources, must none")
+	}
+	if got := len(sp.UnknownKeys(accepted)); got != len(rules) {
+		t.Errorf("depends on %d limits, want %d", got, len(rules))
+	}
+}
+
 func TestSamplePreferences(t *testing.T) {
 	sp, sp6 := shorthand{newSpace(packet.V4)}, shorthand{newSpace(packet.V6)}
 	tests := []struct {
