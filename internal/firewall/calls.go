@@ -2,30 +2,19 @@ package firewall
 
 // callGraph answers what chains call, for one ruleset.
 type callGraph struct {
-	chains  map[*Table]map[string]*Chain
-	callers map[*Chain]int
-	simple  map[*Chain]bool
+	chains map[*Table]map[string]*Chain
+	simple map[*Chain]bool
 }
 
 func newCallGraph(rs *Ruleset) *callGraph {
 	g := &callGraph{
-		chains:  map[*Table]map[string]*Chain{},
-		callers: map[*Chain]int{},
-		simple:  map[*Chain]bool{},
+		chains: map[*Table]map[string]*Chain{},
+		simple: map[*Chain]bool{},
 	}
 	for _, t := range rs.Tables {
 		g.chains[t] = make(map[string]*Chain, len(t.Chains))
 		for _, c := range t.Chains {
 			g.chains[t][c.Name] = c
-		}
-	}
-	for _, t := range rs.Tables {
-		for _, c := range t.Chains {
-			for _, v := range verdicts(c) {
-				if target := g.target(t, v.Chain); target != nil {
-					g.callers[target]++
-				}
-			}
 		}
 	}
 	return g
@@ -61,10 +50,12 @@ func verdicts(c *Chain) []Verdict {
 	return out
 }
 
-// shareable reports whether a chain that is called from several places means the
-// same at each: it assigns nothing and asks nothing that keeps state.
+// shareable reports whether a chain means the same wherever it is called from: it
+// assigns nothing and asks nothing that keeps state. It is then evaluated once,
+// for all packets, which is the cheaper way even with one caller: what the chain
+// does not ask about stays out of its sets.
 func (g *callGraph) shareable(c *Chain) bool {
-	return g.callers[c] > 1 && g.isSimple(c)
+	return g.isSimple(c)
 }
 
 func (g *callGraph) isSimple(c *Chain) bool {
