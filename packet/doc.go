@@ -95,9 +95,10 @@
 //
 // # How it is done
 //
-// Reduced ordered binary decision diagrams with complement edges; variables are
-// tested in the order of the Field constants, which keeps the usual rules of
-// hosts and routers small. Nodes are shared by all sets of a space and never
+// Reduced ordered binary decision diagrams with complement edges. What nearly
+// every rule asks in the same way is tested first, ports and addresses later,
+// unknowns last; that keeps the usual rules of hosts and routers, and limits on
+// them, small. Nodes are shared by all sets of a space and never
 // freed: make a space for a question and drop it afterwards. An empty space takes
 // some kilobytes.
 package packet

@@ -26,7 +26,8 @@ func (f Family) addressBits() int {
 	return 128
 }
 
-// Field is one part of a packet that rules look at.
+// Field is one part of a packet that rules look at: one of the constants, or a
+// field made by [Space.Extra].
 type Field uint16
 
 // The fields that every space has, with their width in bits.
@@ -200,7 +201,8 @@ func (sp *Space) layout() {
 	}
 }
 
-// order is the order of the variables. What nearly every rule asks for in the
+// order is the order of the variables; extra fields come before Src, unknowns
+// behind it. What nearly every rule asks for in the
 // same way (is it a fragment, is the connection new) comes before what tells the
 // rules apart: below the ports it would be repeated for each of them. Measured
 // on 10,000 rules of a source prefix and a port: 5 times fewer nodes.
