@@ -33,6 +33,9 @@ func (s *Snapshot) Facts() firewall.Facts {
 		}
 		for _, a := range i.Addresses {
 			h.Addresses = append(h.Addresses, a.Prefix)
+			// A tentative IPv6 address has no local route yet, and is reachable in a
+			// moment: it counts as the host's own already.
+			f.Local = append(f.Local, netip.PrefixFrom(a.Prefix.Addr(), a.Prefix.Addr().BitLen()))
 		}
 		f.Interfaces = append(f.Interfaces, h)
 	}

@@ -168,7 +168,7 @@ func TestFacts(t *testing.T) {
 			{Index: 2, Name: "eth0", Master: "br0", Addresses: []netip.Prefix{prefix("192.0.2.1/24")}},
 			{Index: 3, Name: "br0", Bridge: true},
 		},
-		Local:     []netip.Prefix{prefix("192.0.2.1/32")},
+		Local:     []netip.Prefix{prefix("127.0.0.1/32"), prefix("192.0.2.1/32")},
 		Broadcast: []netip.Prefix{prefix("0.0.0.0/32"), prefix("192.0.2.255/32"), prefix("255.255.255.255/32")},
 		Anycast:   []netip.Prefix{prefix("2001:db8::/128")},
 		Multicast: []netip.Prefix{prefix("224.0.0.0/4"), prefix("ff00::/8")},
