@@ -80,7 +80,7 @@ func Compile(d *Definition) (*Filter, error) {
 	for i, s := range d.Ignoreregex {
 		f.ignore = append(f.ignore, add("ignoreregex", i, s, 0))
 	}
-	if _, err := logdate.New(d.DatePatterns, logdate.Options{Year: 2000}); err != nil {
+	if err := logdate.Check(d.DatePatterns); err != nil {
 		errs = append(errs, &Error{d.Pos["datepattern"], err.Error()})
 	}
 	if len(f.names) > maxFields {

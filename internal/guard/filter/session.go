@@ -29,6 +29,8 @@ type Settings struct {
 	// Year is the last one that a date may be of, or a few years before; that
 	// of Clock.Now if it is 0.
 	Year int
+	// Library, if set, saves compiling the templates of dates again.
+	Library *logdate.Library
 	// All tries every pattern on a line and reports each that matches, and
 	// failures that are still pending, for trying a filter. Otherwise the first
 	// pattern that matches decides.
@@ -125,7 +127,7 @@ func (f *Filter) NewSession(s Settings) (*Session, error) {
 	if s.Year == 0 {
 		s.Year = s.Clock.Now.In(s.Clock.Local).Year()
 	}
-	d, err := logdate.New(f.def.DatePatterns, logdate.Options{Year: s.Year})
+	d, err := logdate.New(f.def.DatePatterns, logdate.Options{Year: s.Year, Library: s.Library})
 	if err != nil {
 		return nil, Errors{{f.def.Pos["datepattern"], err.Error()}}
 	}

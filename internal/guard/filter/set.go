@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"sekimori/internal/guard/logdate"
 	"sekimori/internal/guard/pyre"
 )
 
@@ -156,6 +157,9 @@ type Run struct {
 // NewRun returns a Run over a log. What is set in settings holds for all filters.
 func (s *Set) NewRun(settings Settings) (*Run, error) {
 	r := &Run{set: s}
+	if settings.Library == nil {
+		settings.Library = &logdate.Library{}
+	}
 	for _, f := range s.filters {
 		session, err := f.NewSession(settings)
 		if err != nil {

@@ -12,6 +12,25 @@ import (
 type Options struct {
 	// Year is the current one: dates of later decades are no dates.
 	Year int
+	// Library, if set, keeps compiled templates from one New to the next.
+	Library *Library
+}
+
+// A Library holds templates that have been compiled. It is not for use by two
+// goroutines at the same time.
+type Library struct{ makers map[int]maker }
+
+func (l *Library) maker(year int) maker {
+	if l == nil {
+		return maker{year, map[string]*template{}}
+	}
+	if _, ok := l.makers[year]; !ok {
+		if l.makers == nil {
+			l.makers = map[int]maker{}
+		}
+		l.makers[year] = maker{year, map[string]*template{}}
+	}
+	return l.makers[year]
 }
 
 // A used template is a template with what a Detector has learnt about it.
@@ -40,16 +59,20 @@ type Detector struct {
 	before, first, final, after int
 	unused                      int // index of the first template without a hit
 	line                        []byte
-	found                       *template
-	spans                       [64][2]int32
+	year                        int
+	// read is the date itself if it was read by hand.
+	byHand  civil
+	hasRead bool
+	found   *template
+	spans   [64][2]int32
 	reader
 }
 
 // New returns a Detector for the datepattern lines of a filter; none means the
 // default templates.
 func New(patterns []string, o Options) (*Detector, error) {
-	d := &Detector{last: far, pos: 1, end: far, before: -1, first: -1, final: -1, after: -1}
-	mk := maker{o.Year}
+	d := &Detector{year: o.Year, last: far, pos: 1, end: far, before: -1, first: -1, final: -1, after: -1}
+	mk := o.Library.maker(o.Year)
 	if len(patterns) == 0 {
 		patterns = []string{"{DEFAULT}"}
 	}
@@ -127,8 +150,9 @@ func (mk maker) defaultTemplates() ([]*template, error) {
 		if err != nil {
 			return nil, err
 		}
-		a.weight = 100
-		anchored = append(anchored, a)
+		a100 := *a
+		a100.weight = 100
+		anchored = append(anchored, &a100)
 	}
 	return append(anchored, plain...), nil
 }
@@ -148,7 +172,19 @@ func (d *Detector) Anchored() bool {
 // date in principle, but of no length, as with the pattern {NONE}. The line
 // must not change until Read.
 func (d *Detector) Find(m *pyre.Machine, line []byte, budget *int) (from, to int, ok bool) {
-	d.line, d.found = line, nil
+	d.line, d.found, d.hasRead = line, nil, false
+	if d.last < len(d.templates) {
+		if u := d.templates[d.last]; u.quick != quickNone {
+			if end, v := d.fast(u.template, line); end > 0 {
+				u.hits++
+				u.distance = 0
+				d.found, d.byHand, d.hasRead = u.template, v, true
+				d.pos, d.before, d.first = 0, -1, int(line[0])
+				d.end, d.final, d.after = end, int(line[end-1]), int(line[end])
+				return 0, end, true
+			}
+		}
+	}
 	i := d.choose(m, line, budget)
 	if i < 0 {
 		return 0, 0, false
@@ -277,4 +313,21 @@ func (d *Detector) reorder(num int) int {
 		d.unused++
 	}
 	return pos
+}
+
+// Check reports what is wrong with the datepattern lines of a filter.
+func Check(patterns []string) error {
+	mk := (*Library)(nil).maker(2026)
+	for _, p := range patterns {
+		if p == lnBeg || strings.EqualFold(p, "{DEFAULT}") || strings.EqualFold(p, "{NONE}") {
+			continue
+		}
+		if i, j, ok := find(dateTag, p, 0); ok {
+			p = p[:i] + "%H" + p[j:]
+		}
+		if _, err := mk.make(p); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -132,9 +132,12 @@ type civil struct {
 }
 
 func (d *Detector) readFields(t *template, c Clock) (float64, bool) {
-	v, ok := d.civil(t, c)
-	if !ok {
-		return 0, false
+	v := d.byHand
+	if !d.hasRead {
+		var ok bool
+		if v, ok = d.civil(t); !ok {
+			return 0, false
+		}
 	}
 	now := c.Now.In(c.Local)
 	assumeYear := v.year == 0
@@ -161,7 +164,7 @@ func (d *Detector) readFields(t *template, c Clock) (float64, bool) {
 	if assumeToday && v.after(now) {
 		v.shift(-24 * 60)
 	}
-	if assumeYear && v.after(now.AddDate(0, 0, 1)) {
+	if assumeYear && v.month >= int(now.Month()) && v.after(now.AddDate(0, 0, 1)) {
 		month, day := v.month, v.day
 		if v.year, v.month, v.day = v.year-1, month, day; !v.exists() {
 			return 0, false
@@ -174,7 +177,7 @@ func (d *Detector) readFields(t *template, c Clock) (float64, bool) {
 }
 
 // civil collects the fields of the date that was found.
-func (d *Detector) civil(t *template, c Clock) (v civil, ok bool) {
+func (d *Detector) civil(t *template) (v civil, ok bool) {
 	if n, ok := number(d.raw(t, 'y')); ok {
 		if v.year = n; n <= 2000 {
 			v.year += 2000

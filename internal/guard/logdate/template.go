@@ -33,6 +33,7 @@ type template struct {
 	kind    kind
 	group   int // holds the number of an epoch
 	weight  float64
+	quick   quick
 	flags   bounds
 	re      *pyre.Regexp
 	fields  [26 + 26 + 1]int8 // group of each field, by fieldIndex
@@ -50,10 +51,24 @@ const (
 const lnBeg = "{^LN-BEG}"
 
 // maker builds templates for a given year.
-type maker struct{ year int }
+type maker struct {
+	year int
+	made map[string]*template
+}
 
-// make builds the template of a pattern.
+// make builds the template of a pattern, once.
 func (mk maker) make(pattern string) (*template, error) {
+	if t := mk.made[pattern]; t != nil {
+		return t, nil
+	}
+	t, err := mk.build(pattern)
+	if err == nil {
+		mk.made[pattern] = t
+	}
+	return t, err
+}
+
+func (mk maker) build(pattern string) (*template, error) {
 	key := pattern
 	if !strings.Contains(pattern, "%") {
 		key = strings.ToUpper(pattern)
@@ -160,7 +175,7 @@ func (mk maker) finish(t *template, re string, from begin, end bool) (*template,
 	if t.re.Groups() < 1 {
 		return nil, fmt.Errorf("date pattern %q: no group holds the date", t.pattern)
 	}
-	t.weight = 1
+	t.weight, t.quick = 1, quickOf(t.key)
 	if t.kind == fields {
 		for c := byte('A'); c <= 'z'; c++ {
 			if i := fieldIndex(c); i >= 0 {
