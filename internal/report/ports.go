@@ -172,7 +172,11 @@ func shortRows(group []Socket, interfaces []string) []row {
 	var rows []row
 	for _, k := range group {
 		var who []string
-		for _, f := range fromLines(k.Reach.From, interfaces) {
+		groups := slices.Clone(k.Reach.From)
+		for i := range groups {
+			groups[i].Because = Rule{} // not shown here, so no reason for two lines
+		}
+		for _, f := range fromLines(groups, interfaces) {
 			t := f.text(k.both())
 			if len(f.depends) > 0 {
 				t += " (depends on " + printable(few(f.depends)) + ")"
