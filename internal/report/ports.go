@@ -227,7 +227,7 @@ func (k Socket) owner() string {
 	}
 	if k.Container != "" {
 		s += " in " + k.Container
-	} else if k.User != "" && k.User != "root" {
+	} else if k.User != "" && k.User != "root" && k.User != k.Process {
 		s += " (" + k.User + ")"
 	}
 	return printable(s)
