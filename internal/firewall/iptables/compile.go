@@ -37,7 +37,7 @@ func (p *parser) jumps(t *table) {
 		for _, r := range t.chains[fc.Name].rules {
 			to := t.chains[r.jump]
 			switch {
-			case r.jump == "" || !r.goes && isVerdict(r.jump):
+			case r.jump == "" || !r.goes && verdict(r.jump) != firewall.Continue:
 			case to != nil && to.Base == nil:
 				if r.target != nil && len(r.target.opts)+len(r.target.strange) > 0 {
 					p.failAt(r.line, "", "a jump to chain %s with options", r.jump)
@@ -54,7 +54,7 @@ func (p *parser) jumps(t *table) {
 
 // next returns the chain that a rule goes to, or nil.
 func (t *table) next(r *rule) *chain {
-	if r.jump == "" || r.target != nil || !r.goes && isVerdict(r.jump) {
+	if r.jump == "" || r.target != nil || !r.goes && verdict(r.jump) != firewall.Continue {
 		return nil
 	}
 	return t.chains[r.jump]
@@ -107,7 +107,7 @@ func (t *table) reach(c *chain, h firewall.Hook) {
 func (p *parser) steps(t *table, r *rule, out *firewall.Rule) {
 	h := r.header
 	h.AnyProto = h.Proto == 0
-	out.Steps, _ = t.xt.Header(h)
+	out.Steps = t.xt.Header(h)
 	for _, u := range r.matches {
 		if u.name == "comment" && len(u.opts) > 0 {
 			out.Comment = u.opts[0].Values[0]
@@ -129,10 +129,7 @@ func (p *parser) steps(t *table, r *rule, out *firewall.Rule) {
 	case to != nil:
 		out.Steps = append(out.Steps, firewall.Verdict{Kind: firewall.Jump, Chain: r.jump})
 	case r.target == nil:
-		kind := map[string]firewall.VerdictKind{
-			"ACCEPT": firewall.Accept, "DROP": firewall.Drop, "RETURN": firewall.Return, "QUEUE": firewall.Queue,
-		}[r.jump]
-		if kind != firewall.Continue {
+		if kind := verdict(r.jump); kind != firewall.Continue {
 			out.Steps = append(out.Steps, firewall.Verdict{Kind: kind})
 		}
 	case r.target.undecided():

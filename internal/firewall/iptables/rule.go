@@ -2,6 +2,7 @@ package iptables
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"sekimori/internal/firewall"
@@ -269,7 +270,7 @@ func (l *lineReader) jump(name string) *Error {
 		return l.errorf("the line may be truncated", "%s needs a target", name)
 	}
 	l.r.jump, l.r.goes = v, name == "-g" || name == "--goto"
-	if l.r.goes || isVerdict(v) || l.t.chains[v] != nil {
+	if l.r.goes || verdict(v) != firewall.Continue || l.t.chains[v] != nil {
 		l.last = nil
 		return nil
 	}
@@ -280,8 +281,19 @@ func (l *lineReader) jump(name string) *Error {
 	return nil
 }
 
-func isVerdict(s string) bool {
-	return s == "ACCEPT" || s == "DROP" || s == "RETURN" || s == "QUEUE"
+// verdict is what a name behind -j says by itself, Continue for all other names.
+func verdict(name string) firewall.VerdictKind {
+	switch name {
+	case "ACCEPT":
+		return firewall.Accept
+	case "DROP":
+		return firewall.Drop
+	case "RETURN":
+		return firewall.Return
+	case "QUEUE":
+		return firewall.Queue
+	}
+	return firewall.Continue
 }
 
 // extension reads an option of a match or target: of the last that knows it, as
@@ -346,16 +358,16 @@ func (l *lineReader) protocolMatch() string {
 	if l.proto == "" || l.r.header.NotProto {
 		return ""
 	}
-	name := map[uint16]string{6: "tcp", 17: "udp", 132: "sctp", 33: "dccp", 136: "udplite", 50: "esp", 51: "ah", 108: "ipcomp", 135: "mh"}[l.r.header.Proto]
-	switch l.r.header.Proto {
-	case 1:
-		if l.p.family == firewall.IPv4 {
-			name = "icmp"
-		}
-	case 58:
-		if l.p.family == firewall.IPv6 {
-			name = "icmp6"
-		}
+	name := ""
+	switch n := l.r.header.Proto; {
+	case n == 1 && l.p.family == firewall.IPv4:
+		name = "icmp"
+	case n == 58 && l.p.family == firewall.IPv6:
+		name = "icmp6"
+	case n == 135:
+		name = "mh"
+	case n == 6, n == 17, n == 132, n == 33, n == 136, n == 50, n == 51, n == 108:
+		name = xt.ProtocolName(uint8(n))
 	}
 	for _, u := range l.r.matches {
 		if u.name == name {
@@ -389,28 +401,50 @@ func (l *lineReader) known(u *use, name string, spec xt.OptionSpec) *Error {
 // check asks for the protocol that some matches are for: without it the kernel
 // refuses the rule, because the bytes of another protocol would be compared.
 func (l *lineReader) check() *Error {
-	needs := map[string][]uint16{
-		"tcp": {6}, "udp": {17}, "udplite": {136}, "sctp": {132}, "dccp": {33}, "esp": {50}, "ipcomp": {108}, "tcpmss": {6}, "osf": {6},
-		"icmp": {1}, "icmp6": {58}, "icmpv6": {58}, "mh": {135}, "multiport": {6, 17, 136, 132, 33},
-	}
-	if l.p.family == firewall.IPv4 {
-		needs["ah"] = []uint16{51}
-	}
 	for _, u := range l.r.matches {
-		want, ok := needs[u.name]
-		if !ok || u.unknown {
+		want := l.needs(u.name)
+		if want == nil || u.unknown {
 			continue
 		}
-		found := false
-		for _, n := range want {
-			found = found || n == l.r.header.Proto
-		}
-		if !found || l.r.header.NotProto {
+		if !slices.Contains(want, l.r.header.Proto) || l.r.header.NotProto {
 			names := make([]string, len(want))
 			for i, n := range want {
 				names[i] = "-p " + xt.ProtocolName(uint8(n))
 			}
 			return l.errorf("", "match %s needs %s", u.name, strings.Join(names, " or "))
+		}
+	}
+	return nil
+}
+
+// needs are the protocols that a match is for, nil for any.
+func (l *lineReader) needs(match string) []uint16 {
+	switch match {
+	case "tcp", "tcpmss", "osf":
+		return []uint16{6}
+	case "udp":
+		return []uint16{17}
+	case "udplite":
+		return []uint16{136}
+	case "sctp":
+		return []uint16{132}
+	case "dccp":
+		return []uint16{33}
+	case "esp":
+		return []uint16{50}
+	case "ipcomp":
+		return []uint16{108}
+	case "icmp":
+		return []uint16{1}
+	case "icmp6", "icmpv6":
+		return []uint16{58}
+	case "mh":
+		return []uint16{135}
+	case "multiport":
+		return []uint16{6, 17, 136, 132, 33}
+	case "ah":
+		if l.p.family == firewall.IPv4 {
+			return []uint16{51}
 		}
 	}
 	return nil

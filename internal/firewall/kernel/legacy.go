@@ -459,9 +459,8 @@ func (t *legacyTable) header(r *firewall.Rule, e entry, text *strings.Builder) (
 	if flags&^knownFlags != 0 || not&^known != 0 {
 		bad = append(bad, fmt.Sprintf("flags %#x, inverted %#x", flags, not))
 	}
-	steps, s := t.xt.Header(h)
-	r.Steps = append(r.Steps, steps...)
-	text.WriteString(s)
+	r.Steps = append(r.Steps, t.xt.Header(h)...)
+	text.WriteString(t.xt.HeaderText(h))
 	for _, b := range bad {
 		r.Steps = append(r.Steps, firewall.Match{Cond: firewall.Undecoded{Text: b}})
 		text.WriteString(" [undecoded: " + b + "]")

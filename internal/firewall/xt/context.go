@@ -31,8 +31,6 @@ type Context struct {
 	matches map[string]*extension
 	targets map[string]*extension
 	values  map[valueKey]firewall.Value
-
-	protocolNames map[uint8]string
 }
 
 // extension is one match or target: its options, how to read its structure and

@@ -1,6 +1,7 @@
 package xt
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -27,60 +28,91 @@ type Header struct {
 }
 
 // Header gives the conditions their meaning (ip_packet_match in ip_tables.c,
-// ip6_packet_match in ip6_tables.c). The text begins with a space, if it is not
-// empty.
-func (c *Context) Header(h Header) (steps []firewall.Step, text string) {
-	var b strings.Builder
-	add := func(not bool, cond firewall.Cond, option string) {
+// ip6_packet_match in ip6_tables.c).
+func (c *Context) Header(h Header) []firewall.Step {
+	steps := make([]firewall.Step, 0, 6)
+	add := func(not bool, cond firewall.Cond) {
 		if cond = negate(not, cond); cond != firewall.Cond(firewall.Const(true)) {
 			steps = append(steps, firewall.Match{Cond: cond})
 		}
-		if option != "" {
-			if not {
-				b.WriteString(" !")
-			}
-			b.WriteString(option)
-		}
 	}
-	c.addressPart(h.Src, h.SrcMask, h.NotSrc, c.source(), " -s ", add)
-	c.addressPart(h.Dst, h.DstMask, h.NotDst, c.destination(), " -d ", add)
-	interfacePart(h.In, h.NotIn, false, " -i ", add)
-	interfacePart(h.Out, h.NotOut, true, " -o ", add)
+	if asksAddress(h.Src, h.SrcMask, h.NotSrc) {
+		add(h.NotSrc, addressIs(c.source(), h.Src, h.SrcMask))
+	}
+	if asksAddress(h.Dst, h.DstMask, h.NotDst) {
+		add(h.NotDst, addressIs(c.destination(), h.Dst, h.DstMask))
+	}
+	add(h.NotIn, interfaceIs(h.In, false))
+	add(h.NotOut, interfaceIs(h.Out, true))
 	switch {
-	case h.AnyProto:
-	case h.Proto != 0 && h.Proto < 256:
-		add(h.NotProto, equal(c.value(firewall.FieldL4Proto, 0, 0, 8), uint64(h.Proto)), " -p "+c.protocolName(uint8(h.Proto)))
-	case h.Proto != 0:
-		add(h.NotProto, firewall.Const(false), fmt.Sprintf(" -p %d", h.Proto))
+	case h.AnyProto || h.Proto == 0:
+	case h.Proto > 255:
+		add(h.NotProto, firewall.Const(false))
+	default:
+		add(h.NotProto, equal(c.value(firewall.FieldL4Proto, 0, 0, 8), uint64(h.Proto)))
 	}
-	switch later := (firewall.Not{Of: equal(c.network(51, 13), 0)}); {
-	case h.Frag:
-		add(h.NotFrag, later, " -f")
-	case h.NotFrag: // inverts a question that is not asked
-		add(true, firewall.Const(true), "")
+	if h.Frag {
+		add(h.NotFrag, firewall.Not{Of: equal(c.network(51, 13), 0)})
+	} else if h.NotFrag { // inverts a question that is not asked
+		add(true, firewall.Const(true))
 	}
-	return steps, b.String()
+	return steps
 }
 
-func (c *Context) addressPart(addr, mask []byte, not bool, v firewall.Value, option string, add func(bool, firewall.Cond, string)) {
-	if len(mask) == 0 {
-		return
+// HeaderText prints the conditions as iptables-save does, with a space before
+// each.
+func (c *Context) HeaderText(h Header) string {
+	var b strings.Builder
+	add := func(not bool, option, value string) {
+		if not {
+			b.WriteString(" !")
+		}
+		b.WriteString(option)
+		b.WriteString(value)
 	}
-	ones := prefixLength(mask)
-	if ones == 0 && !not && allZero(addr) {
-		return
+	if asksAddress(h.Src, h.SrcMask, h.NotSrc) {
+		add(h.NotSrc, " -s ", c.networkText(h.Src, h.SrcMask))
 	}
-	text := c.address(addr) + "/" + fmt.Sprint(ones)
-	if ones < 0 {
-		text = c.address(addr) + "/" + c.address(mask)
+	if asksAddress(h.Dst, h.DstMask, h.NotDst) {
+		add(h.NotDst, " -d ", c.networkText(h.Dst, h.DstMask))
 	}
-	cond := maskedEqual(v, addr, mask)
+	if h.In != "" || h.NotIn {
+		add(h.NotIn, " -i ", cmp.Or(h.In, "+"))
+	}
+	if h.Out != "" || h.NotOut {
+		add(h.NotOut, " -o ", cmp.Or(h.Out, "+"))
+	}
+	switch {
+	case h.AnyProto || h.Proto == 0:
+	case h.Proto > 255:
+		add(h.NotProto, " -p ", fmt.Sprint(h.Proto))
+	default:
+		add(h.NotProto, " -p ", ProtocolName(uint8(h.Proto)))
+	}
+	if h.Frag {
+		add(h.NotFrag, " -f", "")
+	}
+	return b.String()
+}
+
+func asksAddress(addr, mask []byte, not bool) bool {
+	return len(mask) > 0 && (not || !allZero(mask) || !allZero(addr))
+}
+
+func (c *Context) networkText(addr, mask []byte) string {
+	if ones := prefixLength(mask); ones >= 0 {
+		return c.address(addr) + "/" + fmt.Sprint(ones)
+	}
+	return c.address(addr) + "/" + c.address(mask)
+}
+
+func addressIs(v firewall.Value, addr, mask []byte) firewall.Cond {
 	for i := range addr {
 		if addr[i]&^mask[i] != 0 {
-			cond = firewall.Const(false) // no masked address is equal to it
+			return firewall.Const(false) // no masked address is equal to it
 		}
 	}
-	add(not, cond, option+text)
+	return maskedEqual(v, addr, mask)
 }
 
 func allZero(b []byte) bool {
@@ -92,25 +124,10 @@ func allZero(b []byte) bool {
 	return true
 }
 
-func interfacePart(name string, not, out bool, option string, add func(bool, firewall.Cond, string)) {
+func interfaceIs(name string, out bool) firewall.Cond {
 	if name == "" || name == "+" {
-		if not {
-			add(true, firewall.Const(true), option+"+")
-		}
-		return
+		return firewall.Const(true)
 	}
 	prefix, open := strings.CutSuffix(name, "+")
-	add(not, firewall.Interface{Out: out, Name: prefix, Prefix: open}, option+name)
-}
-
-// protocolName is [ProtocolName], kept for the next rule.
-func (c *Context) protocolName(n uint8) string {
-	if s, ok := c.protocolNames[n]; ok {
-		return s
-	}
-	if c.protocolNames == nil {
-		c.protocolNames = make(map[uint8]string)
-	}
-	c.protocolNames[n] = ProtocolName(n)
-	return c.protocolNames[n]
+	return firewall.Interface{Out: out, Name: prefix, Prefix: open}
 }
