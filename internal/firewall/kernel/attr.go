@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"iter"
 	"strings"
+
+	"sekimori/internal/firewall"
 )
 
 // attr is one netlink attribute (struct nlattr in linux/netlink.h).
@@ -177,6 +179,15 @@ func take[T any](r *reader, v T, err error) T {
 func (r *reader) num(t int) uint32 {
 	v, err := r.u32(t)
 	return take(r, v, err)
+}
+
+// family reads one of the families, which are bytes in numbers.
+func (r *reader) family(t int) firewall.Family {
+	v := r.num(t)
+	if v > 255 {
+		take(r, 0, fmt.Errorf("family %d is not known", v))
+	}
+	return firewall.Family(v)
 }
 
 func (r *reader) numOr(t int, def uint32) uint32 {

@@ -118,7 +118,7 @@ func (t dataType) symbol(v uint64, n *nftables) string {
 	case typeMillis:
 		return duration(v)
 	case typeDate:
-		return time.Unix(0, int64(v)).UTC().Format(`"2006-01-02 15:04:05"`)
+		return time.Unix(0, int64(v)).UTC().Format(`"2006-01-02 15:04:05.999999999"`)
 	case typeClassid:
 		if v>>16 == 0 {
 			return ""

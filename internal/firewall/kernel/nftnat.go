@@ -167,7 +167,7 @@ const (
 
 func (r *rule) nat(data []byte) error {
 	a := read(data, types(natAttrType, natAttrFamily, natAttrAddrMin, natAttrAddrMax, natAttrProtoMin, natAttrProtoMax, natAttrFlags))
-	typ, fam, flags := a.num(natAttrType), firewall.Family(a.num(natAttrFamily)), a.flags(natAttrFlags, natKnown)
+	typ, fam, flags := a.num(natAttrType), a.family(natAttrFamily), a.flags(natAttrFlags, natKnown)
 	n := map[firewall.Family]int{firewall.IPv4: 4, firewall.IPv6: 16}[fam]
 	switch {
 	case a.err != nil:
@@ -270,7 +270,7 @@ func (r *rule) redirect(data []byte) error {
 // tproxy gives the packet to a local socket, if there is one; else the rule ends.
 func (r *rule) tproxy(data []byte) error {
 	a := read(data, types(1, 2, 3)) // family, address, port
-	fam := firewall.Family(a.num(1))
+	fam := a.family(1)
 	n := map[firewall.Family]int{firewall.IPv4: 4, firewall.IPv6: 16}[fam]
 	if a.err != nil || n == 0 && (fam != firewall.Inet && fam != 0 || a.has(2)) {
 		return errors.Join(fmt.Errorf("family %s", fam), a.err)
@@ -292,7 +292,10 @@ func (r *rule) tproxy(data []byte) error {
 	return nil
 }
 
-func (r *rule) notrack([]byte) error {
+func (r *rule) notrack(data []byte) error {
+	if a := read(data, types()); a.err != nil {
+		return a.err
+	}
 	r.emit(firewall.NoTrack{})
 	r.say("notrack")
 	return nil

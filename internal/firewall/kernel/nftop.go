@@ -67,8 +67,10 @@ func (v *verdict) step() (*firewall.Verdict, error) {
 		out.Kind = firewall.Return
 	case v.code == nfAccept:
 		out.Kind = firewall.Accept
-	case v.code&0xff == nfDrop && v.code >= 0:
-		out.Kind = firewall.Drop // the upper bits are an error for the sender
+	case v.code == nfDrop:
+		// With an error in the upper bits, which kernels before 6.8 took, it need not
+		// be a drop at all (CVE-2024-1086).
+		out.Kind = firewall.Drop
 	case v.code&0xff == nfQueue && v.code >= 0:
 		out.Kind, out.Detail = firewall.Queue, fmt.Sprintf("to %d", v.code>>16)
 	default:

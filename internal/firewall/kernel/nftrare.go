@@ -82,6 +82,9 @@ func (r *rule) optionWrite(a *reader, name string, op uint32, n int) error {
 	}
 	r.n.facts.assign(name)
 	what := "reset " + name
+	if !a.has(exthdrAttrSreg) && n != 0 {
+		return errors.New("the removal of a part of an option")
+	}
 	if a.has(exthdrAttrSreg) {
 		v, err := r.source(a.num(exthdrAttrSreg), n)
 		if err != nil || a.err != nil {
