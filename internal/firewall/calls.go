@@ -2,14 +2,17 @@ package firewall
 
 // callGraph answers what chains call, for one ruleset.
 type callGraph struct {
-	chains map[*Table]map[string]*Chain
-	simple map[*Chain]bool
+	chains  map[*Table]map[string]*Chain
+	simple  map[*Chain]bool
+	changed map[*Chain]bool
 }
 
 func newCallGraph(rs *Ruleset) *callGraph {
 	g := &callGraph{
 		chains: map[*Table]map[string]*Chain{},
 		simple: map[*Chain]bool{},
+
+		changed: map[*Chain]bool{},
 	}
 	for _, t := range rs.Tables {
 		g.chains[t] = make(map[string]*Chain, len(t.Chains))
@@ -126,4 +129,27 @@ func simpleSet(s *Set) bool {
 		}
 	}
 	return true
+}
+
+// changes reports whether a chain, or one that it calls, changes what others see.
+func (g *callGraph) changes(c *Chain) bool {
+	if known, ok := g.changed[c]; ok {
+		return known
+	}
+	g.changed[c] = false // should the chain call itself
+	found := false
+	for _, r := range c.Rules {
+		for _, s := range r.Steps {
+			switch s.(type) {
+			case Assign, NoTrack, NAT, Opaque:
+				found = true
+			}
+		}
+	}
+	for _, v := range verdicts(c) {
+		target := g.target(c.Table, v.Chain)
+		found = found || target != nil && g.changes(target)
+	}
+	g.changed[c] = found
+	return found
 }

@@ -71,12 +71,15 @@ type follower struct {
 	rs      *Ruleset
 	calls   *callGraph
 	way     Way
-	reasons bool
-	trace   func(visit)
-	enter   func(h Hook)                              // told of each hook, or nil
-	policy  func(c *Chain, reached, ended packet.Set) // told of each policy that decides, or nil
-	flows   []Flow
-	res     Result
+	reasons bool // attribute verdicts
+	// refusals says to attribute those of rules that refuse, too: there may be
+	// 100,000 of them where nobody wants to know.
+	refusals bool
+	trace    func(visit)
+	enter    func(h Hook)                              // told of each hook, or nil
+	policy   func(c *Chain, reached, ended packet.Set) // told of each policy that decides, or nil
+	flows    []Flow
+	res      Result
 }
 
 // Follow sends the packets of in along a way through the ruleset. With reasons,
@@ -84,7 +87,7 @@ type follower struct {
 // The packets are taken as they come from a wire: without a mark, and untracked
 // only where conntrack itself does not track them; see [Engine.Arriving].
 func (e *Engine) Follow(rs *Ruleset, way Way, in packet.Set, reasons bool) Result {
-	f := &follower{e: e, rs: rs, calls: newCallGraph(rs), way: way, reasons: reasons}
+	f := &follower{e: e, rs: rs, calls: newCallGraph(rs), way: way, reasons: reasons, refusals: reasons}
 	return f.run(in)
 }
 
@@ -289,19 +292,29 @@ func (e *Engine) judges(t *Table, h Hook) bool {
 }
 
 func (f *follower) atHook(h Hook) {
-	for _, s := range f.stages(h) {
-		switch {
-		case s.track:
-			f.track()
-		case s.nat != nil:
-			f.translate(h, s.nat)
-		default:
-			for i := range f.flows {
-				f.flows[i].Set = f.baseChain(&f.flows[i], s.chain)
+	for _, group := range f.groups(h) {
+		orders := f.orders(group)
+		f.eachOrder(len(orders), h, group[0].priority, func(k int) {
+			for _, s := range orders[k] {
+				f.stage(h, s)
 			}
-		}
-		f.flows = slices.DeleteFunc(f.flows, func(fl Flow) bool { return fl.Set.Empty() })
+		})
 	}
+}
+
+func (f *follower) stage(h Hook, s stage) {
+	switch {
+	case s.track:
+		f.track()
+	case s.nat != nil:
+		orders := f.natOrders(s.nat)
+		f.eachOrder(len(orders), h, s.priority, func(k int) { f.translate(h, orders[k]) })
+	default:
+		for i := range f.flows {
+			f.flows[i].Set = f.baseChain(&f.flows[i], s.chain)
+		}
+	}
+	f.flows = slices.DeleteFunc(f.flows, func(fl Flow) bool { return fl.Set.Empty() })
 }
 
 // track is conntrack's look at the packets: from here on they have a state. A
@@ -338,10 +351,12 @@ func (f *follower) baseChain(fl *Flow, c *Chain) packet.Set {
 	w := f.newWalk(fl.env, c.Base.Hook)
 	var accepted []Reason
 	if f.reasons {
+		w.refusals = f.refusals
 		w.decide = func(r Reason) {
-			if r.Verdict == Accept {
+			switch {
+			case r.Verdict == Accept:
 				accepted = append(accepted, r)
-			} else {
+			case f.refusals:
 				f.res.Refused = append(f.res.Refused, r)
 			}
 		}

@@ -50,7 +50,7 @@ type probe struct {
 	quote    *probe  // ICMP errors: the packet that they are about
 	flow     *tuple  // the conntrack entry that the packet belongs to, or is about
 	reply    bool    // in the reply direction of flow
-	mac      [6]byte // the sender's
+	mac, to  [6]byte // the sender's and the host's
 }
 
 func (p *probe) v4() bool { return p.dst.Is4() }
@@ -109,7 +109,11 @@ func (p *probe) model() packet.Packet {
 		m = p.flow.model(m, p.reply != (p.quote != nil))
 	}
 	length := len(th)
-	m = m.WithExtra("meta pkttype", 8, []byte{0}) // PACKET_HOST
+	link := p.frame(p.to)[:14]
+	m = m.WithExtra("meta pkttype", 8, []byte{0}). // PACKET_HOST
+							WithExtra("link header present", 1, []byte{1}).
+							WithExtra("link header", 112, link).
+							WithExtra("bridge netfilter", 1, []byte{0})
 	if p.v4() {
 		return m.WithExtra("ip id", 16, be16(uint16(p.id))).
 			WithExtra("ip ttl", 8, []byte{p.ttl}).

@@ -251,6 +251,7 @@ func (w *world) packets(r *rand.Rand, n int, p pools) []probe {
 			}
 		}
 		x.id = uint32(1000 + i)
+		x.to = w.link(x.in).mac
 		x.ttl = max(x.ttl, 2)
 		out = append(out, x)
 	}

@@ -10,11 +10,31 @@ import (
 	"sekimori/internal/lab"
 )
 
-// random is the ruleset of a seed.
+// random is the ruleset of a seed: nft, one or both of the iptables, or a mixture.
 func random(seed uint64) rules {
 	g := &gen{r: rand.New(rand.NewPCG(seed, 0)), open: seed%4 == 0}
-	rs := rules{parts: []part{{"nft", g.nft()}}}
-	rs.open = g.used
+	var rs rules
+	add := func(loader, text string) { rs.parts = append(rs.parts, part{loader, text}) }
+	kind := seed % 8 // 0 to 3: nft alone; 4 and 5 iptables-nft; 6 iptables-legacy; 7 a mixture
+	sets := kind >= 4 && g.chance(40)
+	if sets {
+		add("ipset", g.ipsets())
+	}
+	backend := "nft"
+	if kind >= 6 {
+		backend = "legacy"
+	}
+	if kind < 4 || kind == 7 {
+		add("nft", g.nft())
+	}
+	if kind >= 4 {
+		add("iptables-"+backend+"-restore", g.iptables(false, sets))
+		add("ip6tables-"+backend+"-restore", g.iptables(true, sets))
+	}
+	if kind == 7 && g.chance(30) {
+		add("iptables-nft-restore", g.iptables(false, sets))
+	}
+	rs.open = g.used || kind == 7 // in which order legacy and nft chains of equal priority come is not known
 	return rs
 }
 

@@ -172,7 +172,7 @@ func (w *world) send(t testing.TB, ps []probe) {
 	t.Helper()
 	for i := range ps {
 		l := w.link(ps[i].in)
-		if _, err := unix.Write(l.peer, ps[i].frame(l.mac)); err != nil {
+		if _, err := unix.Write(l.peer, ps[i].frame(ps[i].to)); err != nil {
 			t.Fatalf("send on %s: %v", l.name, err)
 		}
 	}
