@@ -98,7 +98,8 @@ type Exposure struct {
 	own      []netip.Prefix // the same, in the fewest prefixes
 	inside   []accessFlow   // delivered to this host
 	through  []accessFlow   // translated, and forwarded
-	refused  reasonIndex
+	policies reasonIndex    // that refuse
+	rules    *Ruleset
 }
 
 type accessFlow struct {
@@ -131,21 +132,29 @@ func (x *Exposure) evaluate(rs *Ruleset) {
 	x.excluded = e.ownSources()
 	x.own = x.excluded.Prefixes(packet.Src)
 	x.outside = e.newFromOutside().Minus(x.excluded)
-	in := e.Follow(rs, WayInput, e.withoutOutput(x.outside), true)
-	x.refused = index(in.Refused)
+	x.rules = rs
+	in := e.accepting(rs, WayInput, e.withoutOutput(x.outside))
+	x.policies = index(in.Refused)
 	for _, f := range in.Flows {
 		x.inside = append(x.inside, accessFlow{f, index(f.Accepted)})
 	}
 	if !translates(rs) {
 		return
 	}
-	fwd := e.Follow(rs, WayForward, x.outside, true)
-	x.refused = index(slices.Concat(in.Refused, fwd.Refused))
+	fwd := e.accepting(rs, WayForward, x.outside)
+	x.policies = index(slices.Concat(in.Refused, fwd.Refused))
 	for _, f := range fwd.Flows {
 		if f.Translated != nil {
 			x.through = append(x.through, accessFlow{f, index(f.Accepted)})
 		}
 	}
+}
+
+// accepting is [Engine.Follow] with the reasons of what is accepted, and of the
+// refusals those by policies alone.
+func (e *Engine) accepting(rs *Ruleset, way Way, in packet.Set) Result {
+	f := &follower{e: e, rs: rs, calls: newCallGraph(rs), way: way, reasons: true}
+	return f.run(in)
 }
 
 // translates reports whether a ruleset rewrites destinations.
@@ -504,15 +513,24 @@ func (x *Exposure) entry(name string, from packet.Set, certain bool, why Because
 			}
 		}
 	}
-	s.Sources = x.cover(from)
 	if x.most(from) {
-		rest := x.cover(e.space.All().Minus(from).Minus(x.excluded))
-		if len(rest) < len(s.Sources) {
-			s.Sources, s.Except = []netip.Prefix{e.everyAddress()}, rest
+		// Everything with exceptions, unless the addresses themselves are fewer.
+		s.Sources = []netip.Prefix{e.everyAddress()}
+		s.Except = x.cover(e.space.All().Minus(from).Minus(x.excluded))
+		if n := len(s.Except); n > 0 && n <= fewPrefixes {
+			if plain := x.cover(from); len(plain) <= n {
+				s.Sources, s.Except = plain, nil
+			}
 		}
+		return s
 	}
+	s.Sources = x.cover(from)
 	return s
 }
+
+// fewPrefixes bounds the exceptions with which it is worth the while to look
+// whether the addresses themselves make a shorter list.
+const fewPrefixes = 32
 
 func (e *Engine) everyAddress() netip.Prefix {
 	if e.family == IPv4 {
@@ -564,13 +582,35 @@ func (x *Exposure) conclude(p Port, open bool, r *Reach) {
 		r.Verdict = ReachSome
 	}
 	slices.SortStableFunc(r.From, func(a, b Sources) int { return cmp.Compare(a.Interface, b.Interface) })
-	for _, why := range x.refused.about(p) {
+	if len(r.From) == 0 || r.Verdict == ReachSome {
+		r.Blocked = x.blocked(p)
+	}
+}
+
+// blocked tells why most packets to a port are refused: by a policy, or by the
+// rule that refuses one of them.
+func (x *Exposure) blocked(p Port) *Because {
+	e := x.e
+	for _, why := range x.policies.about(p) {
 		b := because(why.Reason)
-		r.Blocked = &b
-		if why.Rule == nil {
-			break // the policy says most
+		return &b
+	}
+	plain := e.newEnv()
+	sent := e.withoutOutput(x.outside.And(x.arrives(p, &plain, e.hostPrefixes())))
+	for i := range x.inside {
+		sent = sent.Minus(x.inside[i].Set.May())
+	}
+	one, ok := sent.Sample()
+	if !ok {
+		return nil
+	}
+	for _, why := range e.Follow(x.rules, WayInput, sent.And(e.space.Point(one)), true).Refused {
+		if !why.Set.Empty() {
+			b := because(why)
+			return &b
 		}
 	}
+	return nil
 }
 
 // addGroups adds the sources that reach a UDP socket by multicast or broadcast

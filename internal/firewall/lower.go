@@ -114,7 +114,7 @@ func (f *follower) refusedBelow(fl *Flow, chains []*Chain, in packet.Set, device
 // refuse drops packets of in because of a chain, and returns the rest.
 func (f *follower) refuse(c *Chain, in, refused packet.Set) packet.Set {
 	f.res.Drop = f.res.Drop.Or(refused)
-	if f.reasons && !refused.Empty() {
+	if f.refusals && !refused.Empty() {
 		f.res.Refused = append(f.res.Refused, Reason{Chain: c, Verdict: Drop, Set: refused})
 	}
 	return in.Minus(refused)

@@ -28,7 +28,7 @@ func (f *follower) translate(h Hook, chains []*Chain) {
 		undone := begins
 		for _, c := range chains {
 			w := f.newWalk(fl.env, h)
-			if f.reasons {
+			if w.refusals = f.refusals; f.refusals {
 				w.decide = func(r Reason) {
 					if r.Verdict != Accept {
 						f.res.Refused = append(f.res.Refused, r)

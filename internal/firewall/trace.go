@@ -131,7 +131,7 @@ func (e *Engine) traceWay(rs *Ruleset, way Way, in packet.Set) Trace {
 		in = e.withoutOutput(in)
 	}
 	tr := &tracer{}
-	f := &follower{e: e, rs: rs, calls: newCallGraph(rs), way: way, reasons: true}
+	f := &follower{e: e, rs: rs, calls: newCallGraph(rs), way: way, reasons: true, refusals: true}
 	f.enter = func(h Hook) { tr.hook = h }
 	f.trace = func(v visit) { tr.rule(v) }
 	f.policy = func(c *Chain, reached, ended packet.Set) { tr.policy(c, reached, ended) }

@@ -49,8 +49,10 @@ type walk struct {
 	memo   map[memoKey]outcome
 	nats   []natHit
 	decide func(Reason) // told of every final verdict, or nil
-	trace  func(visit)  // told of every rule, or nil
-	called bool         // the rule being evaluated has been traced at its jump
+	// refusals is false where decide need not be told of rules that refuse.
+	refusals bool
+	trace    func(visit) // told of every rule, or nil
+	called   bool        // the rule being evaluated has been traced at its jump
 }
 
 type memoKey struct {
@@ -92,19 +94,26 @@ func (w *walk) rules(c *Chain, in packet.Set) outcome {
 	o := w.e.noOutcome()
 	live := in
 	returned := o.rest
-	for _, r := range c.Rules {
-		if live.Empty() {
-			break
+	outer, outerStep := w.rule, w.step
+	for i, next := 0, 0; i < len(c.Rules) && !live.Empty(); i = next {
+		var ro ruleOutcome
+		next = i + 1
+		if w.trace == nil {
+			next = runEnd(c.Rules, i)
 		}
-		outer, outerStep := w.rule, w.step
-		w.rule = r
-		ro := w.oneRule(r, live)
-		w.rule, w.step = outer, outerStep
+		if next-i >= shortRun {
+			ro = w.judgeRun(c.Rules[i:next], live)
+		} else {
+			next = i + 1
+			w.rule = c.Rules[i]
+			ro = w.oneRule(c.Rules[i], live)
+		}
 		o.accept = o.accept.Or(ro.accept)
 		o.reject = o.reject.Or(ro.reject)
 		returned = returned.Or(ro.returned)
 		live = live.Minus(ro.taken)
 	}
+	w.rule, w.step = outer, outerStep
 	o.rest = live.Or(returned)
 	// What met no other end was dropped: one difference here in place of a union
 	// for each rule.
