@@ -52,6 +52,7 @@ type State struct {
 	sources table[source]
 	bans    table[ban]
 	counts  Counts
+	tried   bool // the last failure filled its source
 	// nextService is when fail2ban would tidy up next (Rule.Estimate).
 	nextService int64
 }
@@ -113,6 +114,7 @@ func normal(p netip.Prefix) netip.Prefix {
 // the event. It reports whether there is a decision.
 func (s *State) Failure(e Event, now time.Time) (Decision, bool) {
 	s.counts.Failures++
+	s.tried = false
 	key := normal(e.Source)
 	if !key.IsValid() {
 		return Decision{}, false
@@ -134,13 +136,16 @@ func (s *State) Failure(e Event, now time.Time) (Decision, bool) {
 		full = s.count(src, at, max(e.Count, 1))
 	}
 	s.remember(src, &e)
-	if !full {
+	if s.tried = full; !full {
 		return Decision{}, false
 	}
 	d := s.decide(key, src, &e, at)
 	if s.rule.Estimate && banned && at <= b.until {
+		// fail2ban prolongs a ban that is deserved again.
 		s.counts.Whilst++
 		s.sources.remove(key)
+		old := s.bans.touch(key)
+		old.until = max(old.until, add(at, s.rule.length(0)))
 		return Decision{}, false
 	}
 	if !d.Refused {
@@ -219,6 +224,10 @@ func roundEven(f float64) int {
 	}
 	return n
 }
+
+// Tried reports whether the last failure was one too many, whether it led to a
+// decision or not. fail2ban looks for something to tidy up then.
+func (s *State) Tried() bool { return s.tried }
 
 // Service tidies up as fail2ban does every five seconds: sources whose last
 // failure is older than Within are forgotten. Only Rule.Estimate needs it.

@@ -3,6 +3,7 @@ package filter
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"sekimori/internal/guard/logdate"
 	"sekimori/internal/guard/pyre"
@@ -173,6 +174,13 @@ func (s *Set) NewRun(settings Settings) (*Run, error) {
 
 // Session returns the session of filter i.
 func (r *Run) Session(i int) *Session { return r.sessions[i] }
+
+// SetNow tells the run what time it is.
+func (r *Run) SetNow(t time.Time) {
+	for _, s := range r.sessions {
+		s.SetNow(t)
+	}
+}
 
 // Lines returns how many lines the run has read.
 func (r *Run) Lines() uint64 { return r.lines }
