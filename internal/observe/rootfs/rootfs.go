@@ -107,14 +107,26 @@ func (f FS) Resolve(name string) (string, error) {
 	return done, nil
 }
 
-// Proc reads a file of /proc, which is always regular and small.
+// maxProc bounds a file of /proc, of which the longest are tables of sockets.
+const maxProc = 256 << 20
+
+// Proc reads a file of /proc, whose size is not known before and which no link
+// leads to. It too must be a regular one, since /proc of another root is
+// whatever that holds.
 func (f FS) Proc(name string) ([]byte, error) {
+	info, err := f.Source.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("read /%s: not a regular file", name)
+	}
 	file, err := f.Source.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	return io.ReadAll(io.LimitReader(file, 256<<20))
+	return io.ReadAll(io.LimitReader(file, maxProc))
 }
 
 // Line gives the first line of a file of /proc, "" where it cannot be read.
@@ -129,6 +141,13 @@ func (f FS) Line(name string) string {
 
 // Names lists a directory in the order of the file system, unsorted.
 func (f FS) Names(name string) ([]fs.DirEntry, error) {
+	info, err := f.Source.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return nil, fmt.Errorf("read /%s: not a directory", name)
+	}
 	file, err := f.Source.Open(name)
 	if err != nil {
 		return nil, err
@@ -136,7 +155,7 @@ func (f FS) Names(name string) ([]fs.DirEntry, error) {
 	defer file.Close()
 	dir, ok := file.(fs.ReadDirFile)
 	if !ok {
-		return nil, fmt.Errorf("read /%s: not a directory", name)
+		return nil, fmt.Errorf("read /%s: it cannot be listed", name)
 	}
 	return dir.ReadDir(-1)
 }

@@ -88,6 +88,12 @@ func TestNotRegular(t *testing.T) {
 	if _, err := f.Read("pipe", 10); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 		t.Errorf("a FIFO: %v", err)
 	}
+	if _, err := f.Proc("pipe"); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Errorf("a FIFO: %v", err)
+	}
+	if _, err := f.Names("pipe"); err == nil || !strings.Contains(err.Error(), "not a directory") {
+		t.Errorf("a FIFO: %v", err)
+	}
 }
 
 func TestLine(t *testing.T) {
