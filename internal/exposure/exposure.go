@@ -67,6 +67,7 @@ type family struct {
 	number int
 	x      *firewall.Exposure
 	err    error
+	asked  map[firewall.Port]firewall.Reach
 }
 
 // Evaluate works out what the rules mean for packets from outside, in the
@@ -91,7 +92,8 @@ func Evaluate(s *host.Snapshot, rules *firewall.Ruleset, maxNodes int, families 
 		wait.Go(func() {
 			e := firewall.NewEngine(f, facts, maxNodes, rules)
 			x, err := e.NewExposure(rules)
-			h.families[i] = family{map[firewall.Family]int{firewall.IPv4: 4, firewall.IPv6: 6}[f], x, err}
+			number := map[firewall.Family]int{firewall.IPv4: 4, firewall.IPv6: 6}[f]
+			h.families[i] = family{number, x, err, map[firewall.Port]firewall.Reach{}}
 		})
 	}
 	wait.Wait()
@@ -122,57 +124,102 @@ func (h *Host) Sockets() []Socket {
 		if s.Connected() || s.Proto == "raw" && s.Local.Port() == ipprotoRaw {
 			continue
 		}
-		out = append(out, h.socket(s))
+		out = append(out, h.name(s))
 	}
+	h.ask(out)
 	return out
 }
 
 // ipprotoRaw is IPPROTO_RAW: a raw socket that receives nothing (raw(7)).
 const ipprotoRaw = 255
 
-func (h *Host) socket(s host.Socket) Socket {
+// name finds out whose a socket is, and where it is bound.
+func (h *Host) name(s host.Socket) Socket {
 	k := Socket{Socket: s, Device: h.devices[s.Interface]}
 	if len(s.Owners) > 0 {
 		k.Owner = h.owners[s.Owners[0]]
 	}
-	addr := s.Local.Addr().WithZone("").Unmap()
-	if addr.IsLoopback() {
-		k.Reach.Note = "bound to a loopback address"
-		return k
-	}
-	number, ok := protocolNumber(s.Proto)
-	if !ok {
-		k.Reach = Reach{Verdict: firewall.ReachUndecided, Undecided: []string{"protocol " + s.Proto + " is not known here"}}
-		return k
-	}
-	p := firewall.Port{Protocol: number, Number: s.Local.Port(), Addr: addr, Interface: k.Device}
-	if s.Proto == "raw" {
-		p.Protocol, p.Number = uint8(s.Local.Port()), 0
-	}
-	if s.Interface != 0 && k.Device == "" {
-		k.Reach = Reach{Verdict: firewall.ReachUndecided, Undecided: []string{fmt.Sprintf("interface number %d is not known", s.Interface)}}
-		return k
-	}
-	k.Reach = h.ask(s.Takes4, s.Takes6, func(x *firewall.Exposure) (firewall.Reach, error) { return x.Socket(p) })
 	return k
 }
 
-// ask puts a question to the families named and merges the answers.
-func (h *Host) ask(v4, v6 bool, question func(*firewall.Exposure) (firewall.Reach, error)) Reach {
-	var r Reach
-	for _, f := range h.families {
-		if f.number == 4 && !v4 || f.number == 6 && !v6 {
+// ask fills in who may reach the sockets. The families are asked side by side.
+func (h *Host) ask(sockets []Socket) {
+	answers := make([][]firewall.Reach, len(h.families))
+	var wait sync.WaitGroup
+	for i := range h.families {
+		f := &h.families[i]
+		answers[i] = make([]firewall.Reach, len(sockets))
+		wait.Go(func() {
+			for j, k := range sockets {
+				if p, ok := k.question(); ok && f.concerns(k.Socket) {
+					answers[i][j] = f.socket(p)
+				}
+			}
+		})
+	}
+	wait.Wait()
+	for j := range sockets {
+		k := &sockets[j]
+		if _, ok := k.question(); !ok {
+			k.Reach = k.unasked()
 			continue
 		}
-		err := f.err
-		var part firewall.Reach
-		if err == nil {
-			part, err = question(f.x)
+		for i := range h.families {
+			k.Reach.add(answers[i][j])
 		}
-		if err != nil {
-			part = firewall.Reach{Verdict: firewall.ReachUndecided, Undecided: []string{fmt.Sprintf("IPv%d: %v", f.number, err)}}
-		}
-		r.add(part)
+	}
+}
+
+// question is what to ask the rules about a socket; false where they are not to
+// be asked.
+func (k Socket) question() (firewall.Port, bool) {
+	addr := k.Local.Addr().WithZone("").Unmap()
+	number, known := protocolNumber(k.Proto)
+	p := firewall.Port{Protocol: number, Number: k.Local.Port(), Addr: addr, Interface: k.Device}
+	if k.Proto == "raw" {
+		p.Protocol, p.Number = uint8(k.Local.Port()), 0
+	}
+	return p, known && !addr.IsLoopback() && (k.Interface == 0 || k.Device != "")
+}
+
+// unasked is the answer about a socket that the rules are not asked about.
+func (k Socket) unasked() Reach {
+	if k.Local.Addr().WithZone("").Unmap().IsLoopback() {
+		return Reach{Note: "bound to a loopback address"}
+	}
+	why := "protocol " + k.Proto + " is not known here"
+	if _, known := protocolNumber(k.Proto); known {
+		why = fmt.Sprintf("interface number %d is not known", k.Interface)
+	}
+	return Reach{Verdict: firewall.ReachUndecided, Undecided: []string{why}}
+}
+
+// concerns reports whether a socket takes packets of the family.
+func (f *family) concerns(s host.Socket) bool {
+	return f.number == 4 && s.Takes4 || f.number == 6 && s.Takes6
+}
+
+// socket answers about sockets; those that differ in nothing that matters, as
+// workers that share a port, are asked about once.
+func (f *family) socket(p firewall.Port) firewall.Reach {
+	if r, ok := f.asked[p]; ok {
+		return r
+	}
+	r := f.answer(func(x *firewall.Exposure) (firewall.Reach, error) { return x.Socket(p) })
+	f.asked[p] = r
+	return r
+}
+
+// answer puts a question to the family's rules; an answer that cannot be had is
+// undecided.
+func (f *family) answer(question func(*firewall.Exposure) (firewall.Reach, error)) firewall.Reach {
+	err := f.err
+	var r firewall.Reach
+	if err == nil {
+		r, err = question(f.x)
+	}
+	if err != nil {
+		return firewall.Reach{Verdict: firewall.ReachUndecided, Undecided: []string{fmt.Sprintf("IPv%d: %v", f.number, err)}}
 	}
 	return r
 }
@@ -254,10 +301,12 @@ func (h *Host) Port(proto string, number uint16) (sockets []Socket, forwards []F
 	}
 	for _, s := range h.snapshot.Sockets {
 		if s.Proto == proto && s.Local.Port() == number && !s.Connected() {
-			k := h.socket(s)
-			sockets = append(sockets, k)
-			r.merge(k.Reach)
+			sockets = append(sockets, h.name(s))
 		}
+	}
+	h.ask(sockets)
+	for _, k := range sockets {
+		r.merge(k.Reach)
 	}
 	all, err := h.Forwards()
 	if err != nil {
@@ -270,9 +319,11 @@ func (h *Host) Port(proto string, number uint16) (sockets []Socket, forwards []F
 		}
 	}
 	if sockets == nil && forwards == nil && err == nil {
-		r = h.ask(true, true, func(x *firewall.Exposure) (firewall.Reach, error) {
-			return x.Arriving(firewall.Port{Protocol: n, Number: number})
-		})
+		for i := range h.families {
+			r.add(h.families[i].answer(func(x *firewall.Exposure) (firewall.Reach, error) {
+				return x.Arriving(firewall.Port{Protocol: n, Number: number})
+			}))
+		}
 	}
 	return sockets, forwards, r, nil
 }
