@@ -95,11 +95,8 @@ func firstLine(err error) string {
 // family, without tables that somebody else made.
 func kernelRules(t *testing.T, f firewall.Family) *firewall.Ruleset {
 	t.Helper()
-	snap, err := observe.Host(context.Background(), observe.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	rs := kernel.Decode(&snap.Filters, nil)
+	dump := filters(t)
+	rs := kernel.Decode(&dump, nil)
 	var own firewall.Ruleset
 	for _, table := range rs.Tables {
 		if table.Family == f {
@@ -107,6 +104,15 @@ func kernelRules(t *testing.T, f firewall.Family) *firewall.Ruleset {
 		}
 	}
 	return &own
+}
+
+func filters(t *testing.T) kernel.Dump {
+	t.Helper()
+	snap, err := observe.Host(context.Background(), observe.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return snap.Filters
 }
 
 func findTable(t *testing.T, rs *firewall.Ruleset, name string) *firewall.Table {
@@ -133,6 +139,9 @@ func TestLegacyMeansTheSame(t *testing.T) {
 				text := restoreText(rules)
 				lab.LoadIPTables(t, restore, text)
 				saved := lab.Run(t, f.command+"-legacy-save")
+				if os.Getenv(recordVariable) != "" {
+					writeRecording(t, f, saved, filters(t))
+				}
 				got := kernelRules(t, f.family)
 				compareText(t, got, saved)
 				compareSteps(t, got, parse(t, f.family, saved))

@@ -110,7 +110,7 @@ func (p *parser) line(s string) {
 	switch {
 	case s == "" || s[0] == '#':
 		return
-	case !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
+	case strings.ContainsFunc(s, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
 		p.failHint("the file is not what iptables-save writes", "bytes that are not text")
 		return
 	case s[0] == '*':

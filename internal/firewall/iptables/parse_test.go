@@ -94,7 +94,8 @@ func TestErrors(t *testing.T) {
 			"line 13: match udp needs -p udp",
 			"line 14: match tcp needs -p tcp",
 		}},
-		{"rubbish", "\x7fELF\x02\x01\n\xff\xfe\n*filter\nCOMMIT\n", []string{"line 1: bytes that are not text", "line 2: bytes that are not text"}},
+		{"rubbish", "\x7fELF\x02\x01\n\xff\xfe\n*filter\nCOMMIT\n", []string{"line 1: bytes that are not text", `line 2: "\xff\xfe" stands outside of a table`}},
+		{"latin-1 in a comment", rule("-A INPUT -m comment --comment \"gr\xfcn\" -j DROP"), nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			rs, err := iptables.Parse(firewall.IPv4, []byte(c.src))

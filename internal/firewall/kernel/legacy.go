@@ -181,6 +181,23 @@ func (t *legacyTable) cut() error {
 	return nil
 }
 
+// Structures calls f with every match and target of a table that can be cut apart,
+// undecoded.
+func Structures(raw LegacyTable, f func(target bool, name string, rev uint8, data []byte)) {
+	t := &legacyTable{raw: raw, layout: layoutOf(firewall.Family(raw.Family)), at: map[uint32]int{}}
+	if t.cut() != nil {
+		return
+	}
+	for _, e := range t.entries {
+		for _, x := range e.exts {
+			f(false, x.name, x.rev, x.data)
+		}
+		if e.target.name != "" && e.target.name != "ERROR" {
+			f(true, e.target.name, e.target.rev, e.target.data)
+		}
+	}
+}
+
 const extensionHeader = 32 // struct xt_entry_match without its data
 
 func cutExtension(b []byte) (extension, int, error) {

@@ -25,9 +25,9 @@ type Option struct {
 type quoting uint8
 
 const (
-	bare        quoting = iota
-	quoteOdd            // in quotes if it is more than letters, digits, `-` and `_`
-	quoteAlways         // in quotes, a backslash before quotes and backslashes
+	bare        quoting = iota // in quotes if it would else be several words
+	quoteOdd                   // in quotes if it is more than letters, digits, `-` and `_`
+	quoteAlways                // in quotes, a backslash before quotes and backslashes
 )
 
 // opt, flag, not and text make options for decoders.
@@ -59,6 +59,9 @@ func (o Option) appendTo(b *strings.Builder) {
 		case quoteAlways:
 			b.WriteString(`"` + strings.NewReplacer(`"`, `\"`, `\`, `\\`).Replace(v) + `"`)
 		default:
+			if v == "" || strings.ContainsAny(v, " \t\"\\") {
+				v = Quote(v)
+			}
 			b.WriteString(v)
 		}
 	}
