@@ -443,12 +443,31 @@ func (e *Engine) tupleBit(v *env, f Field, i int) packet.Set {
 		now = pick(v.dst, i, sp, packet.Dst)
 	case FieldCtReplyDst:
 		now = pick(v.src, i, sp, packet.Src)
-	case FieldCtOrigSport:
-		now, width = sp.Bit(packet.SrcPort, i), 16
-	case FieldCtOrigDport:
-		now, width = sp.Bit(packet.DstPort, i), 16
+	case FieldCtOrigSport, FieldCtOrigDport:
+		now, width = e.portOfTuple(f, i), 16
 	}
 	return e.unlessNew(v, now, sp.Bit(sp.Extra(string(f), width), i))
+}
+
+// portOfTuple is bit i of the numbers that stand for ports in a new connection's
+// tuple: of ICMP the identifier, and type and code; of protocols that conntrack
+// does not look into, zero. What it looks into depends on the kernel.
+func (e *Engine) portOfTuple(f Field, i int) packet.Set {
+	sp := e.space
+	is := func(protocols ...uint64) packet.Set {
+		var rs []packet.Range
+		for _, p := range protocols {
+			rs = append(rs, packet.Range{Lo: p, Hi: p})
+		}
+		return sp.Values(packet.Protocol, rs...)
+	}
+	port, echo := sp.Bit(packet.DstPort, i), sp.Bit(packet.SrcPort, i)
+	if f == FieldCtOrigSport {
+		port, echo = sp.Bit(packet.SrcPort, i), e.rawBit("@th byte ", 32+i)
+	}
+	free := sp.Bit(sp.Extra(string(f), 16), i)
+	rest := sp.If(is(protoDCCP, protoUDPLite, 47), free, sp.None()) // 47: GRE, whose key counts
+	return sp.If(is(protoTCP, protoUDP, protoSCTP), port, sp.If(is(1, 58), echo, rest))
 }
 
 // assign gives the packets of cur the bits val in one 32-bit field.

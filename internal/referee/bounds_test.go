@@ -111,6 +111,35 @@ var boundAssignments = map[string]map[string]string{
 	"synology-legacyiface": {"lo": "127.0.0.0/8", "eth0": "192.168.1.0/24"},
 }
 
+// vague are the packets of which the program, for want of knowledge, keeps more in
+// an upper bound than may be accepted. The other upper bounds are exact.
+var vague = map[string]func(sp *packet.Space) packet.Set{
+	// It knows no types of ICMP, and so takes echo requests for all of it.
+	"medium-company.FORWARD": noEchoRequest,
+	"medium-company.INPUT":   noEchoRequest,
+	// Where an interface without networks matters, rules that drop are left out:
+	// here those against impossible sources, on eth0 and eth1.
+	"sargon.INPUT": func(sp *packet.Space) packet.Set {
+		tcp := sp.Values(packet.Protocol, packet.Range{Lo: 6, Hi: 6}).And(sp.Values(packet.DstPort, packet.Range{Lo: 655, Hi: 655}))
+		udp := sp.Values(packet.Protocol, packet.Range{Lo: 17, Hi: 17}).And(sp.Values(packet.DstPort, packet.Range{Lo: 10035, Hi: 10035}))
+		var bogus []netip.Prefix
+		for _, p := range strings.Fields("0.0.0.0/8 10.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.2.0/24 192.168.0.0/16 198.51.100.0/24 203.0.113.0/24 240.0.0.0/4") {
+			bogus = append(bogus, netip.MustParsePrefix(p))
+		}
+		return tcp.Or(udp).And(sp.Prefixes(packet.Src, bogus...))
+	},
+}
+
+func noEchoRequest(sp *packet.Space) packet.Set {
+	icmp := sp.Values(packet.Protocol, packet.Range{Lo: 1, Hi: 1})
+	return icmp.Minus(sp.Values(packet.SrcPort, packet.Range{Lo: 8 << 8, Hi: 8<<8 | 0xff}))
+}
+
+// exactLower are the pairs in which the lower bound is all that is accepted for
+// certain. In the others it lacks what passes a rule with a module that the program
+// does not know (recent, types of ICMP), or an interface without networks.
+var exactLower = []string{"docker-topos.FORWARD", "gopherproxy.INPUT", "openwrt.FORWARD", "sqrl-2015.FORWARD"}
+
 // TestBounds holds what a chain accepts against two lists of rules that a verified
 // program (fffuu, of the Iptables_Semantics project) made of the same dump: an
 // upper bound of what the chain accepts, and a lower one. In them nothing is left
@@ -126,6 +155,8 @@ var boundAssignments = map[string]map[string]string{
 //	lower  has no packets but those that with some input interface are accepted
 //	       for certain (for every outcome of the unknowns), whatever the output
 //	       interface: the program knows no output interfaces
+//
+// Where a bound is more than just a bound, vague and exactLower say so.
 //
 // The input interface is some, not any, because the program writes the networks
 // of an interface in its place.
@@ -181,9 +212,16 @@ func checkBounds(t *testing.T, name, chain string) {
 		lower = lower.And(in.Exists(packet.InInterface, packet.OutInterface))
 		report(t, "in the lower bound, but not accepted for certain", lower.Minus(must))
 
+		pair := name + "." + chain
+		slack := sp.None()
+		if of, ok := vague[pair]; ok {
+			slack = of(sp)
+		}
 		all := in.Exists(packet.InInterface, packet.OutInterface)
-		t.Logf("of the bounds, exact: upper %v, lower %v; the chain accepts something %v, everything %v",
-			upper.And(all).Equal(may), lower.Equal(must), !may.Empty(), all.SubsetOf(must))
+		report(t, "refused, although the upper bound knows enough to say so too", upper.And(all).Minus(slack).Minus(may))
+		if exact := lower.Equal(must); exact != slices.Contains(exactLower, pair) {
+			t.Errorf("that the lower bound is exact is now %v", exact)
+		}
 		return nil
 	})
 	if err != nil {

@@ -105,6 +105,12 @@ func (p *probe) model() packet.Packet {
 	th := p.transport()
 	m = m.With(packet.SrcPort, uint64(binary.BigEndian.Uint16(th))).
 		With(packet.DstPort, uint64(binary.BigEndian.Uint16(th[2:])))
+	if p.proto == icmp || p.proto == icmp6 {
+		m = m.WithExtra("@th byte 4", 8, th[4:5]).WithExtra("@th byte 5", 8, th[5:6])
+	}
+	if p.flow == nil && p.proto == gre { // version 0 has no key
+		m = m.WithExtra("ct original proto-src", 16, be16(0)).WithExtra("ct original proto-dst", 16, be16(0))
+	}
 	if p.flow != nil {
 		m = p.flow.model(m, p.reply != (p.quote != nil))
 	}

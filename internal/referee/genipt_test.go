@@ -164,7 +164,9 @@ func (t *iptTable) target() string {
 	case "raw":
 		m = append(m, "-j NOTRACK", "-j CT --notrack", "-j CT --notrack")
 	}
-	return t.one(m...)
+	j := t.one(m...)
+	t.used = t.used || strings.Contains(j, "-j TTL") || strings.Contains(j, "-j DSCP") // what they change is not followed
+	return j
 }
 
 func (t *iptTable) translation() string {
