@@ -281,4 +281,3 @@ func TestRulesAndNeighbours(t *testing.T) {
 		}
 	})
 }
-

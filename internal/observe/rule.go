@@ -167,4 +167,3 @@ func neighbourState(bits uint16) string {
 	}
 	return strconv.Itoa(int(bits))
 }
-
