@@ -56,6 +56,10 @@ var layers = []layer{
 		ext: []string{"github.com/dlclark/regexp2"},
 	},
 	{
+		pattern: "internal/guard", pure: true,
+		may: []string{"internal/guard/filter", "internal/guard/pyre", "internal/guard/logdate"},
+	},
+	{
 		pattern: "internal/report", pure: true,
 		may: []string{"packet", "internal/firewall", "internal/host", "internal/exposure"},
 	},
