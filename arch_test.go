@@ -55,10 +55,7 @@ var layers = []layer{
 		may: []string{"internal/guard/pyre", "internal/guard/logdate"},
 		ext: []string{"github.com/dlclark/regexp2"},
 	},
-	{
-		pattern: "internal/guard", pure: true,
-		may: []string{"internal/guard/filter", "internal/guard/pyre", "internal/guard/logdate"},
-	},
+	{pattern: "internal/guard", pure: true},
 	{
 		pattern: "internal/report", pure: true,
 		may: []string{"packet", "internal/firewall", "internal/host", "internal/exposure"},
