@@ -165,7 +165,7 @@ func (a *attrs) str(t int) (string, error) {
 // reader reads several attributes of one object and keeps the first error, for
 // objects of which every part is needed.
 type reader struct {
-	*attrs
+	attrs
 	err error
 }
 
@@ -221,8 +221,8 @@ func (r *reader) flags(t int, allowed uint32) uint32 {
 }
 
 // read parses an object of which only the attributes of k may be there.
-func read(b []byte, k known) *reader {
-	r := &reader{attrs: new(attrs)}
+func read(b []byte, k known) reader {
+	var r reader
 	r.err = r.parse(b, k)
 	return r
 }

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -40,6 +41,11 @@ type nftables struct {
 	cts   []ctKey
 	// names caches the descriptions of headers.
 	names map[headerKey]headerNames
+	// masked and compared cache what rules do alike with the values of loads.
+	masked   map[maskKey]*operand
+	compared map[compareKey]comparison
+	// words caches the symbolic constants of data types.
+	words [dataTypes]map[uint64]string
 }
 
 type headerKey struct {
@@ -133,6 +139,9 @@ func newNFTables(ifaces []firewall.HostInterface, sets *xtSets) *nftables {
 		metas:  metaKeys(),
 		cts:    ctKeys(),
 		names:  map[headerKey]headerNames{},
+
+		masked:   map[maskKey]*operand{},
+		compared: map[compareKey]comparison{},
 		facts: facts{
 			rewritten: map[headerBit]bool{},
 			assigned:  map[string]bool{},
@@ -293,7 +302,7 @@ func (n *nftables) chain(m Message) error {
 	}
 	c := &chain{Chain: &firewall.Chain{Name: name, Table: t.Table}}
 	if r.has(chainAttrHook) {
-		if c.Base, err = n.base(t, r); err != nil {
+		if c.Base, err = n.base(t, &r); err != nil {
 			return fmt.Errorf("base chain %s %s: %w", t.Place(), name, err)
 		}
 	}
@@ -349,7 +358,7 @@ func (n *nftables) base(t *table, c *reader) (*firewall.Base, error) {
 	default:
 		return nil, fmt.Errorf("chain type %q is not known", typ)
 	}
-	if b.Devices, err = n.devices(r); err != nil {
+	if b.Devices, err = n.devices(&r); err != nil {
 		return nil, err
 	}
 	return b, nil
@@ -462,7 +471,7 @@ const (
 func (n *nftables) rule(m Message) error {
 	var a attrs
 	broken := a.parse(m.Data, types(ruleAttrTable, ruleAttrChain, ruleAttrHandle, ruleAttrExpressions, 5, 6, ruleAttrUserdata, 8, 9, 10, 11))
-	r := &reader{attrs: &a}
+	r := &reader{attrs: a}
 	tn, cn := r.text(ruleAttrTable), r.text(ruleAttrChain)
 	if r.err != nil {
 		if broken != nil {
@@ -519,7 +528,7 @@ func oneExpression(b []byte) (expr, error) {
 		}
 		switch {
 		case a.typ == 1 && x.name == "": // NFTA_EXPR_NAME
-			x.name = strings.TrimSuffix(string(a.data), "\x00")
+			x.name = expressionName(bytes.TrimSuffix(a.data, []byte{0}))
 		case a.typ == 2 && x.data == nil: // NFTA_EXPR_DATA
 			x.data = a.data
 		default:
@@ -531,6 +540,16 @@ func oneExpression(b []byte) (expr, error) {
 		return x, fmt.Errorf("an expression without a name")
 	}
 	return x, nil
+}
+
+// expressionName returns a name, without a copy of it for the frequent ones.
+func expressionName(b []byte) string {
+	for _, s := range [...]string{"meta", "cmp", "payload", "immediate", "counter", "bitwise", "ct", "lookup", "match", "target"} {
+		if string(b) == s {
+			return s
+		}
+	}
+	return string(b)
 }
 
 // userComment reads the comment in the user data of a rule, which are

@@ -2,7 +2,6 @@ package kernel
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"sekimori/internal/firewall"
@@ -13,37 +12,71 @@ import (
 type wanted struct {
 	field firewall.Field
 	width int
-	// at maps the index of a bit to what it has to be.
-	at map[int]bool
+	// first is the lowest index asked for; bits are what those from there on have to
+	// be, and n how many of them count.
+	first int
+	bits  []wantedBit
+	n     int
 }
+
+type wantedBit uint8
+
+const (
+	anyBit wantedBit = iota
+	zeroBit
+	oneBit
+)
 
 // want collects the bits of a comparison with one value. It fails where bits of
 // several fields, or contradictions, are among them.
 func want(rel relation) (wanted, bool) {
-	w := wanted{at: make(map[int]bool, len(rel.v.bits))}
+	w := wanted{first: 1 << 16}
+	last := -1
+	for _, b := range rel.v.bits {
+		if b.Field != "" {
+			w.first, last = min(w.first, int(b.Index)), max(last, int(b.Index))
+		}
+	}
+	if last < 0 {
+		return w, false
+	}
+	w.bits = make([]wantedBit, last+1-w.first)
 	for i, b := range rel.v.bits {
 		v := rel.lo[i/8]>>(7-i%8)&1 == 1
-		if b.Field == "" {
-			if v != b.Invert {
-				return w, false
-			}
-			continue
-		}
-		if w.field != "" && b.Field != w.field {
+		switch {
+		case b.Field == "" && v != b.Invert, b.Field != "" && w.field != "" && b.Field != w.field:
 			return w, false
+		case b.Field == "":
+			continue
+		case w.field == "":
+			w.field, w.width = b.Field, fieldWidth(b)
 		}
-		w.field, w.width = b.Field, fieldWidth(b)
-		w.at[int(b.Index)] = v != b.Invert
+		at := &w.bits[int(b.Index)-w.first]
+		if *at == anyBit {
+			w.n++
+		}
+		*at = zeroBit
+		if v != b.Invert {
+			*at = oneBit
+		}
 	}
-	return w, w.field != ""
+	return w, true
+}
+
+// at returns what the bit of an index has to be.
+func (w wanted) at(i int) wantedBit {
+	if i -= w.first; i < 0 || i >= len(w.bits) {
+		return anyBit
+	}
+	return w.bits[i]
 }
 
 // cut returns mask and value of the bits from off on.
 func (w wanted) cut(off, n int) (mask, value []byte, count int) {
 	m, v := make([]bool, n), make([]bool, n)
 	for i := range n {
-		if x, ok := w.at[off+i]; ok {
-			m[i], v[i] = true, x
+		if x := w.at(off + i); x != anyBit {
+			m[i], v[i] = true, x == oneBit
 			count++
 		}
 	}
@@ -71,7 +104,7 @@ func (r *rule) fieldsText(rel relation) (string, bool) {
 		return r.headerText(name, h, mask, value, n, rel.neg), true
 	}
 	prefix, fields := r.n.header(w.field, r.text.l3, r.text.l4)
-	left := len(w.at)
+	left := w.n
 	var parts []string
 	for _, h := range fields {
 		mask, value, n := w.cut(h.off, h.len)
@@ -86,16 +119,6 @@ func (r *rule) fieldsText(rel relation) (string, bool) {
 	}
 	r.imply(w.field, prefix)
 	return strings.Join(parts, " "), true
-}
-
-func keys(m map[int]bool) func(func(int) bool) {
-	return func(yield func(int) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
-			}
-		}
-	}
 }
 
 func (r *rule) headerText(name string, h headerField, mask, value []byte, n int, neg bool) string {
@@ -153,10 +176,10 @@ func maskText(name string, typ dataType, mask, value []byte, neg bool, n *nftabl
 
 // namePrefix shows the comparison of the beginning of an interface's name.
 func (r *rule) namePrefix(w wanted, name string, neg bool) (string, bool) {
-	if fieldType(string(w.field)) != typeIfname || len(w.at)%8 != 0 {
+	if fieldType(string(w.field)) != typeIfname || w.n%8 != 0 {
 		return "", false
 	}
-	n := len(w.at)
+	n := w.n
 	_, value, count := w.cut(0, n)
 	if count != n {
 		return "", false
@@ -170,9 +193,8 @@ func (r *rule) namePrefix(w wanted, name string, neg bool) (string, bool) {
 
 // rawText shows bits of a header that have no name.
 func (r *rule) rawText(w wanted, neg bool) string {
-	idx := slices.Sorted(keys(w.at))
-	from := idx[0] &^ 7
-	n := (idx[len(idx)-1] | 7) + 1 - from
+	from := w.first &^ 7
+	n := (w.first + len(w.bits) - 1 | 7) + 1 - from
 	mask, value, count := w.cut(from, n)
 	name := rawName(w.field, from, n)
 	if count == n {

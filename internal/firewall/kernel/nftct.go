@@ -91,13 +91,13 @@ func (r *rule) ct(data []byte) error {
 		return errors.New("no direction")
 	}
 	if a.has(ctAttrSreg) {
-		return r.ctSet(a, k)
+		return r.ctSet(&a, k)
 	}
 	v, n, err := r.ctLoad(k, dir)
 	if err != nil {
 		return err
 	}
-	return r.load(a, ctAttrDreg, v, n)
+	return r.load(&a, ctAttrDreg, v, n)
 }
 
 // ctName is nft's name of a key in a direction: "ct original ip saddr".

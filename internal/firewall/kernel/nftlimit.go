@@ -158,7 +158,7 @@ func (r *rule) objref(data []byte) error {
 		return a.err
 	}
 	if a.has(objrefAttrSreg) {
-		return r.objrefMap(a)
+		return r.objrefMap(&a)
 	}
 	typ, name := a.num(objrefAttrType), a.text(objrefAttrName)
 	if a.err != nil {

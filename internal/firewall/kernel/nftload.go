@@ -21,7 +21,7 @@ func (n *nftables) field(k loadKey) *operand {
 	if k.hostEndian {
 		v = v.Reverse()
 	}
-	o := &operand{bits: v}
+	o := &operand{bits: v, shared: needOf(k.field) < 0 || needOf(k.field) == needCt}
 	n.loads[k] = o
 	return o
 }
@@ -72,12 +72,12 @@ func (r *rule) payload(data []byte) error {
 	case a.has(payloadAttrSreg) == a.has(payloadAttrDreg):
 		return errors.New("neither a load nor a write")
 	case a.has(payloadAttrSreg):
-		return r.rewrite(a, headers()[base], off, n)
+		return r.rewrite(&a, headers()[base], off, n)
 	}
 	f := headers()[base]
 	v := r.n.field(loadKey{field: f, from: 8 * off, bits: 8 * n})
 	r.requireHeader(f, 8*(off+n))
-	return r.load(a, payloadAttrDreg, v, n)
+	return r.load(&a, payloadAttrDreg, v, n)
 }
 
 // requireHeader notes that a header has to be so long. The fixed part of the IP
@@ -299,9 +299,9 @@ func (r *rule) meta(data []byte) error {
 	}
 	k := r.n.metas[num]
 	if a.has(metaAttrSreg) {
-		return r.metaSet(a, k)
+		return r.metaSet(&a, k)
 	}
-	return r.load(a, metaAttrDreg, r.metaLoad(k), k.bytes)
+	return r.load(&a, metaAttrDreg, r.metaLoad(k), k.bytes)
 }
 
 func (r *rule) metaLoad(k metaKey) *operand {

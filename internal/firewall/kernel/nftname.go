@@ -50,6 +50,7 @@ const (
 	typeIfType
 	typeIGMP
 	typeDCCP
+	dataTypes
 )
 
 // format prints a number in network order, or a string.
@@ -131,7 +132,13 @@ func (t dataType) symbol(v uint64, n *nftables) string {
 		}
 		return ""
 	}
-	return t.words()[v]
+	if n == nil {
+		return t.words()[v]
+	}
+	if n.words[t] == nil {
+		n.words[t] = t.words()
+	}
+	return n.words[t][v]
 }
 
 // words are the symbolic constants of a type (nft's datatype.c, proto.c, ct.c,
@@ -178,57 +185,30 @@ func (t dataType) words() map[uint64]string {
 
 // flagWords returns the names of the bits of a mask, "" if one has none.
 func flagWords(t dataType, v uint64) string {
-	var names []struct {
-		bit  uint64
-		name string
-	}
-	add := func(bit uint64, name string) {
-		names = append(names, struct {
-			bit  uint64
-			name string
-		}{bit, name})
-	}
+	var names []string
 	switch t {
 	case typeTCPFlags:
-		for i, s := range []string{"fin", "syn", "rst", "psh", "ack", "urg", "ecn", "cwr"} {
-			add(1<<i, s)
-		}
+		names = []string{"fin", "syn", "rst", "psh", "ack", "urg", "ecn", "cwr"}
 	case typeCtState:
-		add(1, "invalid")
-		add(2, "established")
-		add(4, "related")
-		add(8, "new")
-		add(64, "untracked")
+		names = []string{"invalid", "established", "related", "new", "", "", "untracked"}
 	case typeCtStatus:
-		for i, s := range map[int]string{0: "expected", 1: "seen-reply", 2: "assured", 3: "confirmed", 4: "snat", 5: "dnat", 9: "dying"} {
-			add(1<<i, s)
-		}
+		names = []string{"expected", "seen-reply", "assured", "confirmed", "snat", "dnat", "", "", "", "dying"}
 	}
-	var words []string
-	for _, n := range names {
-		if v&n.bit != 0 {
-			words = append(words, n.name)
-			v &^= n.bit
+	s := ""
+	for i, n := range names {
+		if n == "" || v>>i&1 == 0 {
+			continue
 		}
+		if s != "" {
+			s += ","
+		}
+		s += n
+		v &^= 1 << i
 	}
-	if v != 0 || len(words) == 0 {
+	if v != 0 {
 		return ""
 	}
-	if t == typeCtStatus {
-		sortStatus(words)
-	}
-	return strings.Join(words, ",")
-}
-
-func sortStatus(words []string) {
-	order := "expected seen-reply assured confirmed snat dnat dying"
-	for i := range words {
-		for j := i + 1; j < len(words); j++ {
-			if strings.Index(order, words[j]) < strings.Index(order, words[i]) {
-				words[i], words[j] = words[j], words[i]
-			}
-		}
-	}
+	return s
 }
 
 // headerField is a field of a packet header, in bits.

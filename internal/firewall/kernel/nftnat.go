@@ -179,11 +179,11 @@ func (r *rule) nat(data []byte) error {
 	case n == 0 && a.has(natAttrAddrMin):
 		return errors.New("an address of no family")
 	}
-	addr, at, err := r.target(a, natAttrAddrMin, natAttrAddrMax, max(n, 4))
+	addr, at, err := r.target(&a, natAttrAddrMin, natAttrAddrMax, max(n, 4))
 	if err != nil {
 		return err
 	}
-	port, pt, err := r.target(a, natAttrProtoMin, natAttrProtoMax, 2)
+	port, pt, err := r.target(&a, natAttrProtoMin, natAttrProtoMax, 2)
 	if err != nil {
 		return err
 	}
@@ -240,7 +240,7 @@ func (r *rule) translateStep(s firewall.NAT) {
 func (r *rule) masquerade(data []byte) error {
 	a := read(data, types(1, 2, 3)) // flags, port from, to
 	flags := a.flags(1, natKnown)
-	port, text, err := r.target(a, 2, 3, 2)
+	port, text, err := r.target(&a, 2, 3, 2)
 	if err != nil || a.err != nil {
 		return errors.Join(err, a.err)
 	}
@@ -255,7 +255,7 @@ func (r *rule) masquerade(data []byte) error {
 func (r *rule) redirect(data []byte) error {
 	a := read(data, types(1, 2, 3)) // port from, to, flags
 	flags := a.flags(3, natKnown)
-	port, text, err := r.target(a, 1, 2, 2)
+	port, text, err := r.target(&a, 1, 2, 2)
 	if err != nil || a.err != nil {
 		return errors.Join(err, a.err)
 	}
@@ -275,11 +275,11 @@ func (r *rule) tproxy(data []byte) error {
 	if a.err != nil || n == 0 && (fam != firewall.Inet && fam != 0 || a.has(2)) {
 		return errors.Join(fmt.Errorf("family %s", fam), a.err)
 	}
-	addr, at, err := r.target(a, 2, 2, max(n, 4))
+	addr, at, err := r.target(&a, 2, 2, max(n, 4))
 	if err != nil {
 		return err
 	}
-	port, pt, err := r.target(a, 3, 3, 2)
+	port, pt, err := r.target(&a, 3, 3, 2)
 	if err != nil {
 		return err
 	}
@@ -352,7 +352,7 @@ func (r *rule) queue(data []byte) error {
 	flags := uint16(0)
 	if a.has(3) {
 		v, err := a.u16(3)
-		flags = take(a, v, err)
+		flags = take(&a, v, err)
 	}
 	detail := ""
 	switch {
@@ -364,11 +364,11 @@ func (r *rule) queue(data []byte) error {
 		detail = "to " + r.valueText(v, typePort, true)
 	default:
 		num, err := a.u16(1)
-		num = take(a, num, err)
+		num = take(&a, num, err)
 		total := uint16(1)
 		if a.has(2) {
 			v, err := a.u16(2)
-			total = take(a, v, err)
+			total = take(&a, v, err)
 		}
 		detail = fmt.Sprintf("to %d", num)
 		if total > 1 {
@@ -396,14 +396,14 @@ func (r *rule) log(data []byte) error {
 	}
 	if a.has(1) {
 		v, err := a.u16(1)
-		text += fmt.Sprintf(" group %d", take(a, v, err))
+		text += fmt.Sprintf(" group %d", take(&a, v, err))
 	}
 	if n := a.numOr(3, 0); n != 0 {
 		text += fmt.Sprintf(" snaplen %d", n)
 	}
 	if a.has(4) {
 		v, err := a.u16(4)
-		text += fmt.Sprintf(" queue-threshold %d", take(a, v, err))
+		text += fmt.Sprintf(" queue-threshold %d", take(&a, v, err))
 	}
 	levels := []string{"emerg", "alert", "crit", "err", "warn", "notice", "info", "debug", "audit"}
 	if l := a.numOr(5, 4); l != 4 && int(l) < len(levels) {
@@ -417,7 +417,7 @@ func (r *rule) log(data []byte) error {
 	}
 	r.settle(nil)
 	r.say(text)
-	r.text.frags[len(r.text.frags)-1].save = saveLog(a)
+	r.text.frags[len(r.text.frags)-1].save = saveLog(&a)
 	return nil
 }
 
@@ -495,7 +495,7 @@ func (r *rule) synproxy(data []byte) error {
 	text := "synproxy"
 	if a.has(1) {
 		v, err := a.u16(1)
-		text += fmt.Sprintf(" mss %d", take(a, v, err))
+		text += fmt.Sprintf(" mss %d", take(&a, v, err))
 	}
 	if a.has(2) {
 		text += fmt.Sprintf(" wscale %d", a.byte(2))

@@ -230,21 +230,51 @@ func (r *rule) compare(rel relation) {
 		r.out.Steps = r.out.Steps[:r.last.step-1]
 		r.text.frags = r.text.frags[:r.last.frag-1]
 	}
-	text := r.relationText(rel)
-	c := rel.v.within(rel.lo, rel.hi)
-	if r.fixed(rel.v) != rel.v {
-		c = firewall.Varies{Text: text + " (which a rule changes)", Stateful: true}
-	} else if rel.neg {
-		c = negate(c)
-	}
+	d := r.answer(rel)
 	n := len(r.out.Steps)
-	r.match(c)
-	r.sayRelation(rel, text)
+	r.match(d.cond)
+	r.sayRelation(rel, d)
 	if len(r.out.Steps) > n && !r.ended {
 		rel.step = len(r.out.Steps)
 		rel.frag = len(r.text.frags)
 		r.last = rel
 	}
+}
+
+// compareKey names a comparison with one value that rules have in common, and
+// comparison is what it comes to.
+type compareKey struct {
+	v        *operand
+	neg      bool
+	iptables bool
+	data     string
+}
+
+type comparison struct {
+	cond firewall.Cond
+	text string
+	save saveOption
+}
+
+// answer works a comparison out, unless that has been done before.
+func (r *rule) answer(rel relation) comparison {
+	keep := rel.v.shared && bytes.Equal(rel.lo, rel.hi)
+	if keep {
+		if d, ok := r.n.compared[compareKey{rel.v, rel.neg, r.t.iptables, string(rel.lo)}]; ok {
+			return d
+		}
+	}
+	d := comparison{cond: rel.v.within(rel.lo, rel.hi), text: r.relationText(rel)}
+	if r.fixed(rel.v) != rel.v {
+		d.cond = firewall.Varies{Text: d.text + " (which a rule changes)", Stateful: true}
+	} else if rel.neg {
+		d.cond = negate(d.cond)
+	}
+	d.save = r.saveRelation(rel)
+	if keep {
+		r.n.compared[compareKey{rel.v, rel.neg, r.t.iptables, string(rel.lo)}] = d
+	}
+	return d
 }
 
 func (r *rule) join(rel relation) (relation, bool) {
@@ -312,20 +342,37 @@ func (r *rule) bitwise(b []byte) error {
 	}
 	var f func(firewall.Value) (firewall.Value, bool)
 	var text string
+	var key maskKey
 	switch op {
 	case bitwiseMaskXor:
-		f, text, err = maskXor(a, size)
+		key = maskKey{v: v, size: size, mask: string(a.attrs[4]), xor: string(a.attrs[5])}
+		if m := r.n.masked[key]; m != nil && v.shared {
+			return r.load(&a, 2, m, size)
+		}
+		f, text, err = maskXor(&a, size)
 	case bitwiseLshift, bitwiseRshift:
-		f, text, err = shift(a, op == bitwiseLshift)
+		f, text, err = shift(&a, op == bitwiseLshift)
 	case bitwiseAnd, bitwiseOr, bitwiseXor:
-		f, text, err = r.twoOperands(a, op, size)
+		f, text, err = r.twoOperands(&a, op, size)
 	default:
 		return fmt.Errorf("operation %d is not known", op)
 	}
 	if err != nil {
 		return err
 	}
-	return r.load(a, 2, r.apply(v, f, text), size)
+	out := r.apply(v, f, text)
+	if v.shared && out.kind == plain && op == bitwiseMaskXor {
+		out.shared = true
+		r.n.masked[key] = out
+	}
+	return r.load(&a, 2, out, size)
+}
+
+// maskKey names a mask-and-xor of a value that rules have in common.
+type maskKey struct {
+	v         *operand
+	size      int
+	mask, xor string
 }
 
 // apply carries out an operation on the bits of a value; what is not plain keeps

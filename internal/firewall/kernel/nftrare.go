@@ -46,7 +46,7 @@ func (r *rule) exthdr(data []byte) error {
 	}
 	name := optionName(op, typ)
 	if !a.has(exthdrAttrDreg) {
-		return r.optionWrite(a, name, op, n)
+		return r.optionWrite(&a, name, op, n)
 	}
 	present := freeBit(name + " exists")
 	if r.n.facts.assigned[name] {
@@ -63,7 +63,7 @@ func (r *rule) exthdr(data []byte) error {
 		present = firewall.And{optionApplies(op), present}
 	}
 	if flags != 0 {
-		return r.load(a, exthdrAttrDreg, &operand{kind: truth, text: name, cond: present}, max(1, n))
+		return r.load(&a, exthdrAttrDreg, &operand{kind: truth, text: name, cond: present}, max(1, n))
 	}
 	r.match(present)
 	field := optionField(name, op, off, n)
@@ -71,7 +71,7 @@ func (r *rule) exthdr(data []byte) error {
 	if r.n.facts.assigned[name] {
 		v = &operand{kind: varying, text: field, stateful: true}
 	}
-	return r.load(a, exthdrAttrDreg, v, n)
+	return r.load(&a, exthdrAttrDreg, v, n)
 }
 
 // optionWrite is the setting or removal of a TCP option. Neither decides about the
@@ -199,7 +199,7 @@ func (r *rule) fib(data []byte) error {
 		if flags&fibMark != 0 {
 			v = &operand{kind: varying, text: v.text, host: true}
 		}
-		return r.load(a, fibAttrDreg, v, 4)
+		return r.load(&a, fibAttrDreg, v, 4)
 	}
 	n := map[uint32]int{fibResultOif: 4, fibResultOifName: ifNameLen}[result]
 	if n == 0 {
@@ -216,7 +216,7 @@ func (r *rule) fib(data []byte) error {
 			v.kind = truth
 		}
 	}
-	return r.load(a, fibAttrDreg, v, n)
+	return r.load(&a, fibAttrDreg, v, n)
 }
 
 func fibParts(flags uint32) []string {
@@ -246,7 +246,7 @@ func (r *rule) rt(data []byte) error {
 	}
 	k := keys[key]
 	r.match(firewall.Varies{Text: k.name + " is known"})
-	return r.load(a, 1, &operand{kind: varying, text: k.name, host: k.host}, k.bytes)
+	return r.load(&a, 1, &operand{kind: varying, text: k.name, host: k.host}, k.bytes)
 }
 
 // socket looks for a local socket that the packet belongs to.
@@ -269,7 +269,7 @@ func (r *rule) socket(data []byte) error {
 		k.name += fmt.Sprintf(" level %d", level)
 	}
 	r.match(firewall.Varies{Text: "a socket is found"})
-	return r.load(a, 2, &operand{kind: varying, text: k.name, host: k.bytes > 1}, k.bytes)
+	return r.load(&a, 2, &operand{kind: varying, text: k.name, host: k.bytes > 1}, k.bytes)
 }
 
 // numgen counts or draws a number.
@@ -286,7 +286,7 @@ func (r *rule) numgen(data []byte) error {
 	if off != 0 {
 		name += fmt.Sprintf(" offset %d", off)
 	}
-	return r.load(a, 1, &operand{kind: varying, text: name, stateful: true, host: true}, 4)
+	return r.load(&a, 1, &operand{kind: varying, text: name, stateful: true, host: true}, 4)
 }
 
 // hash is jhash over a register, or symhash over the packet's flow.
@@ -318,7 +318,7 @@ func (r *rule) hash(data []byte) error {
 	if a.err != nil {
 		return a.err
 	}
-	return r.load(a, 2, &operand{kind: varying, text: name, host: true}, 4)
+	return r.load(&a, 2, &operand{kind: varying, text: name, host: true}, 4)
 }
 
 // osf guesses the operating system of the sender.
@@ -338,7 +338,7 @@ func (r *rule) osf(data []byte) error {
 	name := "osf " + []string{"", "ttl loose ", "ttl skip "}[ttl] + []string{"name", "version"}[flags]
 	r.match(optionApplies(exthdrTCP))
 	r.match(firewall.Varies{Text: "the operating system is known"})
-	return r.load(a, 1, &operand{kind: varying, text: name}, 16)
+	return r.load(&a, 1, &operand{kind: varying, text: name}, 16)
 }
 
 // xfrm looks at the IPsec state that a packet came or goes through.
@@ -361,7 +361,7 @@ func (r *rule) xfrm(data []byte) error {
 	}
 	name += keys[key].name
 	r.match(firewall.Varies{Text: name + " is known"})
-	return r.load(a, 1, &operand{kind: varying, text: name, host: key == 5}, keys[key].bytes)
+	return r.load(&a, 1, &operand{kind: varying, text: name, host: key == 5}, keys[key].bytes)
 }
 
 // tunnel looks at the metadata of a tunnel that the packet came through.
@@ -378,7 +378,7 @@ func (r *rule) tunnel(data []byte) error {
 	if key == 1 {
 		r.match(firewall.Varies{Text: name + " is known"})
 	}
-	return r.load(a, 2, &operand{kind: varying, text: name}, []int{1, 4}[key])
+	return r.load(&a, 2, &operand{kind: varying, text: name}, []int{1, 4}[key])
 }
 
 // inner looks at the packet inside a tunnel: at its bytes, which are the packet's

@@ -47,6 +47,8 @@ type operand struct {
 	swapped bool
 	// original is what a value was before a rule was found to change it.
 	original *operand
+	// shared values are those of many rules, for which answers are worth keeping.
+	shared bool
 	// m and key are the map and what it is asked with.
 	m   *firewall.Set
 	key []*operand
@@ -391,38 +393,45 @@ func stateWithin(v firewall.Value, lo, hi []byte) firewall.Cond {
 // compared here and left out, inverted ones inverted, and those of a single field
 // brought into their order.
 func bitsEqual(v firewall.Value, b []byte) firewall.Cond {
+	if tidy(v) {
+		return equal(v, b)
+	}
 	want := make([]bool, 0, len(v))
 	bits := make(firewall.Value, 0, len(v))
-	clean := true
 	for i, bit := range v {
 		w := b[i/8]>>(7-i%8)&1 == 1
 		if bit.Field == "" {
 			if bit.Invert != w {
 				return firewall.Const(false)
 			}
-			clean = false
 			continue
 		}
-		if bit.Invert {
-			w, clean = !w, false
-		}
+		w = w != bit.Invert
 		bit.Invert = false
 		bits, want = append(bits, bit), append(want, w)
 	}
-	if clean && ordered(v) {
-		bits = v
-	} else if _, one := onlyField(bits); one {
+	if _, one := onlyField(bits); one {
 		sortBits(bits, want)
 	}
-	if c := interfaceEqual(bits, want); c != nil {
+	return equal(bits, packBits(want))
+}
+
+// equal is the condition that tidy bits are those of data.
+func equal(bits firewall.Value, data []byte) firewall.Cond {
+	if c := interfaceEqual(bits, data); c != nil {
 		return c
 	}
-	data := packBits(want)
 	return firewall.Compare{Value: bits, In: []firewall.Interval{{Lo: data, Hi: data}}}
 }
 
-func ordered(v firewall.Value) bool {
-	return slices.IsSortedFunc(v, func(a, b firewall.Bit) int { return int(a.Index) - int(b.Index) })
+// tidy reports whether bits are of fields alone, not inverted, and in order.
+func tidy(v firewall.Value) bool {
+	for i, b := range v {
+		if b.Field == "" || b.Invert || i > 0 && b.Field == v[i-1].Field && b.Index < v[i-1].Index {
+			return false
+		}
+	}
+	return true
 }
 
 func sortBits(bits firewall.Value, want []bool) {
@@ -454,16 +463,23 @@ func packBits(bits []bool) []byte {
 
 // interfaceEqual recognizes comparisons of an interface's number or name; nil is
 // anything else.
-func interfaceEqual(bits firewall.Value, want []bool) firewall.Cond {
+func interfaceEqual(bits firewall.Value, data []byte) firewall.Cond {
+	if len(bits) == 0 {
+		return nil
+	}
+	switch bits[0].Field {
+	case firewall.FieldIif, firewall.FieldOif, firewall.FieldIifName, firewall.FieldOifName:
+	default:
+		return nil
+	}
 	f, one := onlyField(bits)
 	if !one || !wholeFrom(bits, 0) {
 		return nil
 	}
-	data := packBits(want)
 	switch {
 	case (f == firewall.FieldIif || f == firewall.FieldOif) && len(bits) == 32:
 		return firewall.InterfaceIndex{Out: f == firewall.FieldOif, Index: int(binary.BigEndian.Uint32(data))}
-	case f != firewall.FieldIifName && f != firewall.FieldOifName, len(bits)%8 != 0:
+	case f == firewall.FieldIif || f == firewall.FieldOif || len(bits)%8 != 0:
 		return nil
 	}
 	name, rest, ends := bytes.Cut(data, []byte{0})

@@ -120,6 +120,7 @@ func (n *nftables) translateChain(t *table, c *chain) {
 func (r *rule) translate() {
 	r.out.Steps = make([]firewall.Step, 0, len(r.raw.exprs))
 	r.text.l3 = r.t.Family
+	r.text.frags = make([]frag, 0, len(r.raw.exprs))
 	for i, x := range r.raw.exprs {
 		r.index = i
 		if err := r.expression(x); err != nil {

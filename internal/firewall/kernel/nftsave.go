@@ -242,7 +242,7 @@ func saveMasked(v, mask []byte) string {
 
 // saveInterface is the name of an interface, with a plus for what begins so.
 func saveInterface(w wanted) (string, bool) {
-	n := len(w.at)
+	n := w.n
 	_, v, count := w.cut(0, n)
 	if count != n || n%8 != 0 {
 		return "", false
@@ -266,7 +266,7 @@ func (r *rule) saveNetwork(w wanted, neg bool, option func(saveSlot, string, ...
 	_, fields := r.n.header(firewall.FieldNetwork, r.t.Family, 0)
 	for _, h := range fields {
 		mask, v, n := w.cut(h.off, h.len)
-		if n == 0 || n != len(w.at) {
+		if n == 0 || n != w.n {
 			continue
 		}
 		switch h.name {
@@ -310,7 +310,7 @@ func (r *rule) saveTransport(w wanted, not string) saveOption {
 		return saveOption{}
 	}
 	_, fields := r.n.header(firewall.FieldTransport, 0, r.text.l4)
-	left := len(w.at)
+	left := w.n
 	var options []string
 	rank := 3
 	for _, h := range fields {

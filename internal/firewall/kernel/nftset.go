@@ -77,7 +77,7 @@ func (n *nftables) set(m Message) error {
 	var a attrs
 	err := a.parse(m.Data, types(setAttrTable, setAttrName, setAttrFlags, setAttrKeyType, setAttrKeyLen, setAttrDataType,
 		setAttrDataLen, 8, setAttrDesc, 10, 11, 12, 13, 14, setAttrObjType, 16, setAttrExpr, setAttrExpressions, 19, 20))
-	r := &reader{attrs: &a}
+	r := &reader{attrs: a}
 	tn, name := r.text(setAttrTable), r.text(setAttrName)
 	if r.err != nil {
 		return cmp.Or(err, r.err)
@@ -244,7 +244,7 @@ const (
 func (n *nftables) elements(m Message) error {
 	var a attrs
 	err := a.parse(m.Data, types(elemsAttrTable, elemsAttrSet, elemsAttrList, 4))
-	r := &reader{attrs: &a}
+	r := &reader{attrs: a}
 	tn, sn := r.text(elemsAttrTable), r.text(elemsAttrSet)
 	if r.err != nil {
 		return cmp.Or(err, r.err)
@@ -292,11 +292,11 @@ func (s *set) element(b []byte) error {
 		e.objref = r.text(elemAttrObjref)
 	}
 	if e.flags&elemIntervalEnd == 0 {
-		if err := s.elementData(r, &e); err != nil {
+		if err := s.elementData(&r, &e); err != nil {
 			return err
 		}
 	}
-	e.elem.Cond = elementCond(s.Name, r)
+	e.elem.Cond = elementCond(s.Name, &r)
 	s.elems = append(s.elems, e)
 	return r.err
 }

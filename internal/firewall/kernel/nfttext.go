@@ -308,8 +308,8 @@ func (r *rule) runText(v firewall.Value) string {
 }
 
 // sayRelation adds the text of a comparison.
-func (r *rule) sayRelation(rel relation, s string) {
-	r.text.frags = append(r.text.frags, frag{nft: s, save: r.saveRelation(rel)})
+func (r *rule) sayRelation(rel relation, d comparison) {
+	r.text.frags = append(r.text.frags, frag{nft: d.text, save: d.save})
 	if !rel.neg && bytes.Equal(rel.lo, rel.hi) && rel.v.kind == plain {
 		r.learnProtocol(rel)
 	}
