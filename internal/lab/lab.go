@@ -148,9 +148,12 @@ func pattern(name string) string {
 func command(asRoot bool, args ...string) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe", args...)
 	cmd.Env = append(os.Environ(), envOutside+"="+netnsInode())
+	// The network namespace comes after the user namespace has its ids: files of
+	// /proc/net that are root's (the names of legacy tables) are given then to
+	// the id that is root by that time.
 	attr := &syscall.SysProcAttr{
-		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS,
-		Pdeathsig:  syscall.SIGKILL,
+		Unshareflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS,
+		Pdeathsig:    syscall.SIGKILL,
 	}
 	if !asRoot {
 		// Root can hand all its ids in, so that tests may change to other users.
@@ -158,7 +161,7 @@ func command(asRoot bool, args ...string) *exec.Cmd {
 		if os.Geteuid() == 0 {
 			size = 65536
 		}
-		attr.Cloneflags |= syscall.CLONE_NEWUSER
+		attr.Cloneflags = syscall.CLONE_NEWUSER
 		attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: size}}
 		attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: size}}
 		attr.GidMappingsEnableSetgroups = os.Geteuid() == 0
