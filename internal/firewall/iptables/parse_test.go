@@ -27,6 +27,7 @@ func TestErrors(t *testing.T) {
 		{"crlf", "*filter\r\n:INPUT ACCEPT [0:0]\r\n-A INPUT -j DROP\r\nCOMMIT\r\n", nil},
 		{"counters", rule("[5:300] -A INPUT -j DROP", "-A INPUT -c 5 300 -j DROP"), nil},
 		{"bad counters", rule("[5:x] -A INPUT -j DROP"), []string{`line 5: counters before a rule are [packets:bytes], not "[5:x] -A INPUT -j DROP"`}},
+		{"counters alone", rule("[5:300]"), []string{"line 5: counters without a rule"}},
 		{"outside", "-A INPUT -j DROP\n", []string{`line 1: "-A INPUT -j DROP" stands outside of a table`}},
 		{"no commit", head + "-A INPUT -j DROP\n", []string{"line 6: table filter is not ended by COMMIT"}},
 		{"table twice", head + "COMMIT\n" + head + "COMMIT\n", []string{"line 6: table filter comes twice"}},

@@ -41,6 +41,10 @@ func (p *parser) rule(s string) {
 		p.fail("%v", err)
 		return
 	}
+	if len(ws) == 0 {
+		p.failHint("the line may be truncated", "counters without a rule")
+		return
+	}
 	switch w := ws[0].s; {
 	case w == "-A" || w == "--append":
 	case strings.HasPrefix(w, "-"):

@@ -170,8 +170,11 @@ func (t *legacyTable) cut() error {
 			m = m[n:]
 		}
 		x, n, err := cutExtension(rest[target:end])
-		if err != nil || n != end-target {
-			return fmt.Errorf("entry at %d: target of %d bytes in %d: %w", off, n, end-target, err)
+		if err == nil && n != end-target {
+			err = fmt.Errorf("%d bytes of %d", n, end-target)
+		}
+		if err != nil {
+			return fmt.Errorf("entry at %d: target: %w", off, err)
 		}
 		e.target = x
 		t.at[e.offset] = len(t.entries)

@@ -62,6 +62,9 @@ func decodeConntrack(c *Context, d *data) []Option {
 	} else {
 		status = d.u16(152)
 	}
+	if flags&conntrackAlias != 0 && flags != conntrackAlias|conntrackState {
+		d.refuse("a state match that asks for more, flags %#x", flags)
+	}
 	var opts []Option
 	if flags&conntrackState != 0 {
 		name := "ctstate"
