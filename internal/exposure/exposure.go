@@ -167,6 +167,14 @@ func (h *Host) ask(sockets []Socket) {
 		for i := range h.families {
 			k.Reach.add(answers[i][j])
 		}
+		h.explain(&k.Reach)
+	}
+}
+
+// explain adds why nobody can come where no rule is to thank for it.
+func (h *Host) explain(r *Reach) {
+	if r.Verdict == firewall.ReachNone && r.Blocked == nil && r.Note == "" && len(h.Interfaces()) == 0 {
+		r.Note = "there is no interface but loopback"
 	}
 }
 
@@ -324,6 +332,7 @@ func (h *Host) Port(proto string, number uint16) (sockets []Socket, forwards []F
 				return x.Arriving(firewall.Port{Protocol: n, Number: number})
 			}))
 		}
+		h.explain(&r)
 	}
 	return sockets, forwards, r, nil
 }

@@ -181,3 +181,18 @@ func TestPort(t *testing.T) {
 		t.Errorf("interfaces %v", got)
 	}
 }
+
+func TestNoInterface(t *testing.T) {
+	s := aHost(listener("tcp", "0.0.0.0:22", true, false))
+	s.Interfaces = s.Interfaces[:1]
+	h := Evaluate(s, &firewall.Ruleset{}, 0)
+	_, _, port, err := h.Port("tcp", 80)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []Reach{h.Sockets()[0].Reach, port} {
+		if r.Verdict != firewall.ReachNone || !strings.Contains(r.Note, "no interface") {
+			t.Errorf("with loopback alone: %+v", r)
+		}
+	}
+}
