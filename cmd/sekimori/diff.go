@@ -15,7 +15,7 @@ import (
 const boxes = 8
 
 func newDiff(io streams) *cobra.Command {
-	l := look{streams: io, format: "text"}
+	l := look{streams: io}
 	cmd := &cobra.Command{
 		Use:   "diff OLD NEW",
 		Short: "Exactly the packets that two rulesets treat differently",
@@ -50,7 +50,7 @@ Exit status: 0 if the two mean the same, 3 if not, 1 if it could not be told.`,
 			return errFindings
 		},
 	}
-	cmd.Flags().Var(oneOf{&l.format, []string{"text", "json"}}, "format", "how to answer")
+	l.formatFlag(cmd)
 	return cmd
 }
 

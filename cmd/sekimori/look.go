@@ -25,14 +25,23 @@ type look struct {
 	format   string
 }
 
+// formatFlag adds the flag that says how to answer.
+func (l *look) formatFlag(cmd *cobra.Command) {
+	formats := []string{"text", "json"}
+	l.format = formats[0]
+	cmd.Flags().Var(oneOf{&l.format, formats}, "format", "how to answer")
+	if err := cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+		panic(err) // the flag was added a line above
+	}
+}
+
 // maxRules bounds a file of rules: some hundred times the largest known.
 const maxRules = 256 << 20
 
 // flags adds the flags to a command; rules says whether --ruleset makes sense.
 func (l *look) flags(cmd *cobra.Command, rules bool) {
-	l.format = "text"
 	cmd.Flags().StringVar(&l.snapshot, "snapshot", "", "look at `FILE` (sekimori snapshot) instead of this machine")
-	cmd.Flags().Var(oneOf{&l.format, []string{"text", "json"}}, "format", "how to answer")
+	l.formatFlag(cmd)
 	if rules {
 		cmd.Flags().StringArrayVar(&l.rulesets, "ruleset", nil, "take the rules from `FILE` (iptables-save or nft text); may be repeated")
 	}

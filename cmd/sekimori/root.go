@@ -30,6 +30,7 @@ Without a command it says so in short, worst first.`,
   sekimori reach 22/tcp --from 198.51.100.7  # may this one?
   sekimori trace 'tcp 198.51.100.7 -> 203.0.113.5:22 in eth0'
   sekimori snapshot -o before.json; …; sekimori diff before.json live`,
+		Version:                    version + revision(),
 		Args:                       knownCommand,
 		RunE:                       func(cmd *cobra.Command, _ []string) error { return l.overview(cmd.Context()) },
 		SilenceErrors:              true,
@@ -48,6 +49,7 @@ Without a command it says so in short, worst first.`,
 	root.SetHelpCommandGroupID(groupMore)
 	root.SetCompletionCommandGroupID(groupMore)
 	root.SetUsageTemplate(usageTemplate)
+	root.SetVersionTemplate("sekimori {{.Version}}\n")
 	root.AddCommand(
 		newPorts(io), newReach(io), newTrace(io), newDiff(io),
 		newSnapshot(io), newLoadNFT(io),

@@ -28,6 +28,9 @@ Password hashes, keys and secret-looking arguments of processes are left out.`,
 		GroupID: groupKeep,
 		Args:    exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if to == "" && terminal(l.out) {
+				return usage("sekimori snapshot -o host.json", "a snapshot is long, and not for the eye: name a file")
+			}
 			v, err := l.open(cmd.Context())
 			if err != nil {
 				return err
