@@ -239,13 +239,13 @@ func byLikeness(lists []string, q *query) []string {
 	for i, l := range lists {
 		name := packageName(l)
 		// The more of its name is shared the better; long names share by chance.
-		score := 16 * pieces.share(name) / (len(name) + 4)
+		score := 1024 * pieces.share(name) / (len(name) + 4)
 		if whole[name] {
-			score += 1000
+			score += 1 << 20
 		}
 		order[i] = scored{l, score}
 	}
-	slices.SortStableFunc(order, func(a, b scored) int {
+	slices.SortFunc(order, func(a, b scored) int {
 		if a.score != b.score {
 			return b.score - a.score
 		}

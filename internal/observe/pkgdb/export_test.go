@@ -28,3 +28,8 @@ func BDBValues(data []byte) ([][]byte, error) {
 	}
 	return out, nil
 }
+
+// ByLikeness orders the names of packages by how much they resemble a file.
+func ByLikeness(lists []string, file string) []string {
+	return byLikeness(lists, &query{open: map[string][]string{file: nil}})
+}

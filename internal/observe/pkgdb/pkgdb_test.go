@@ -2,9 +2,11 @@ package pkgdb_test
 
 import (
 	"encoding/binary"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -222,4 +224,49 @@ func FuzzDatabases(f *testing.F) {
 		}
 		pkgdb.Owners(t.Context(), rootfs.FS{Source: files}, []string{"/usr/sbin/sshd", "/bin/sh"})
 	})
+}
+
+// TestLikeness: with very many packages, the lists that are read first are those
+// whose names resemble the file.
+func TestLikeness(t *testing.T) {
+	var lists []string
+	for i := range 5000 {
+		lists = append(lists, fmt.Sprintf("lib%03d-server%d-dev", i*7%1000, i))
+	}
+	for file, owner := range map[string]string{
+		"/usr/sbin/sshd": "openssh-server", "/usr/lib/postfix/sbin/master": "postfix", "/usr/sbin/mysqld": "mysql-server-8.0", "/usr/sbin/dhclient": "isc-dhcp-client",
+		"/usr/sbin/nginx": "nginx", "/usr/bin/python3.11": "python3.11-minimal", "/usr/sbin/chronyd": "chrony", "/usr/lib/systemd/systemd-resolved": "systemd-resolved",
+		"/usr/sbin/apache2": "apache2-bin", "/usr/sbin/named": "bind9-named",
+	} {
+		place := slices.Index(pkgdb.ByLikeness(append(slices.Clone(lists), owner), file), owner)
+		if place < 0 || place > 100 {
+			t.Errorf("%s: the list of %s is read as number %d of 5001", file, owner, place)
+		}
+	}
+}
+
+func BenchmarkOwners20000Packages(b *testing.B) {
+	files := fstest.MapFS{}
+	var status strings.Builder
+	add := func(name, path string) {
+		files["var/lib/dpkg/info/"+name+".list"] = &fstest.MapFile{Data: []byte("/.\n" + path + "\n")}
+		fmt.Fprintf(&status, "Package: %s\nStatus: install ok installed\nVersion: 1\n\n", name)
+	}
+	for i := range 20_000 {
+		add(fmt.Sprintf("lib%d-dev", i), fmt.Sprintf("/usr/share/doc/lib%d-dev", i))
+	}
+	add("openssh-server", "/usr/sbin/sshd")
+	files["var/lib/dpkg/status"] = &fstest.MapFile{Data: []byte(status.String())}
+	dir := b.TempDir()
+	if err := os.CopyFS(dir, files); err != nil {
+		b.Fatal(err)
+	}
+	f := rootfs.FS{Source: os.DirFS(dir).(rootfs.Source)}
+	b.ResetTimer()
+	for range b.N {
+		got, errs := pkgdb.Owners(b.Context(), f, []string{"/usr/sbin/sshd"})
+		if len(errs) > 0 || got["/usr/sbin/sshd"].Name != "openssh-server" {
+			b.Fatal(got, errs)
+		}
+	}
 }
