@@ -292,6 +292,9 @@ func (w *walk) keyBits(key []Value) [][]packet.Set {
 // with nomatch are among them, the most specific decides, as in ipset.
 func (w *walk) elements(key [][]packet.Set, set *Set, elems []Elem) packet.Set {
 	e := w.e
+	if set.Nearest {
+		return w.nearest(key, elems)
+	}
 	plain := make([][]packet.Interval, 0, len(elems))
 	var special []Elem
 	rest := e.space.None()
@@ -332,15 +335,46 @@ func (w *walk) elements(key [][]packet.Set, set *Set, elems []Elem) packet.Set {
 	return s
 }
 
+// nearest looks a key up where only the longest prefix that holds the first part
+// counts, whatever the other parts of its elements are.
+func (w *walk) nearest(key [][]packet.Set, elems []Elem) packet.Set {
+	e := w.e
+	order := slices.Clone(elems)
+	slices.SortStableFunc(order, func(a, b Elem) int { return intervalWidth(a.Key[0]) - intervalWidth(b.Key[0]) })
+	s, taken := e.space.None(), e.space.None()
+	for i := 0; i < len(order); {
+		j := i
+		here := e.space.None()
+		for ; j < len(order) && intervalWidth(order[j].Key[0]) == intervalWidth(order[i].Key[0]); j++ {
+			el := order[j]
+			here = here.Or(e.union(key[:1], [][]packet.Interval{intervals(el.Key[:1])}))
+			m := e.union(key, [][]packet.Interval{intervals(el.Key)}).Minus(taken).And(w.cond(el.Cond).met())
+			if el.Negate {
+				s = s.Minus(m)
+			} else {
+				s = s.Or(m)
+			}
+		}
+		taken, i = taken.Or(here), j
+	}
+	return s
+}
+
 // keyWidth counts the bits by which an element's intervals differ: the size of
 // the prefix, as a rank.
 func keyWidth(el Elem) int {
 	n := 0
 	for _, iv := range el.Key {
-		for i := range iv.Lo {
-			for d := iv.Lo[i] ^ iv.Hi[i]; d != 0; d &= d - 1 {
-				n++
-			}
+		n += intervalWidth(iv)
+	}
+	return n
+}
+
+func intervalWidth(iv Interval) int {
+	n := 0
+	for i := range iv.Lo {
+		for d := iv.Lo[i] ^ iv.Hi[i]; d != 0; d &= d - 1 {
+			n++
 		}
 	}
 	return n

@@ -3,8 +3,11 @@ package firewall
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
+// What no ruleset tells.
+//
 // In which order the kernel asks a chain of iptables-legacy and chains of
 // nf_tables that have the same priority is decided by which was registered
 // first. That cannot be observed, so every order is possible; it makes a
@@ -67,11 +70,16 @@ func positions[T any](list []T, i int) [][]T {
 // eachOrder runs the packets through n orders, of which it is not known which
 // one is true.
 func (f *follower) eachOrder(n int, h Hook, priority int32, run func(k int)) {
+	f.each(n, fmt.Sprintf("the order of iptables-legacy and nf_tables chains at %s with priority %d", h, priority), run)
+}
+
+// each runs the packets through n courses of events, of which it is not known
+// which one is true.
+func (f *follower) each(n int, text string, run func(k int)) {
 	if n == 1 {
 		run(0)
 		return
 	}
-	text := fmt.Sprintf("the order of iptables-legacy and nf_tables chains at %s with priority %d", h, priority)
 	all := f.flows
 	var done []Flow
 	rest := f.e.space.All()
@@ -90,4 +98,55 @@ func (f *follower) eachOrder(n int, h Hook, priority int32, run func(k int)) {
 		done = append(done, f.flows...)
 	}
 	f.flows = done
+}
+
+// tracking reports whether some rule makes the kernel track connections of the
+// family: nat chains alone do not (nf_ct_netns_get is called by expressions), and
+// are not asked about packets that are not tracked.
+func (f *follower) tracking() bool {
+	return slices.ContainsFunc(f.rs.Tables, func(t *Table) bool {
+		return f.e.judges(t, Prerouting) && slices.ContainsFunc(t.Chains, func(c *Chain) bool {
+			return slices.ContainsFunc(c.Rules, func(r *Rule) bool {
+				return slices.ContainsFunc(r.Steps, asksConntrack)
+			})
+		})
+	})
+}
+
+func asksConntrack(s Step) bool {
+	switch s := s.(type) {
+	case Match:
+		return condAsksConntrack(s.Cond)
+	case VerdictMap:
+		return slices.ContainsFunc(s.Key, ofConntrack)
+	case Assign:
+		return s.Field == FieldCtMark || ofConntrack(s.Value)
+	case NAT:
+		return !s.TProxy
+	}
+	return false
+}
+
+func condAsksConntrack(c Cond) bool {
+	switch c := c.(type) {
+	case And:
+		return slices.ContainsFunc(c, condAsksConntrack)
+	case Or:
+		return slices.ContainsFunc(c, condAsksConntrack)
+	case Not:
+		return condAsksConntrack(c.Of)
+	case Total:
+		return condAsksConntrack(c.Of)
+	case State:
+		return true
+	case Compare:
+		return ofConntrack(c.Value)
+	case Lookup:
+		return slices.ContainsFunc(c.Key, ofConntrack)
+	}
+	return false
+}
+
+func ofConntrack(v Value) bool {
+	return slices.ContainsFunc(v, func(b Bit) bool { return strings.HasPrefix(string(b.Field), "ct ") })
 }

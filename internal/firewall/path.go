@@ -307,14 +307,27 @@ func (f *follower) stage(h Hook, s stage) {
 	case s.track:
 		f.track()
 	case s.nat != nil:
-		orders := f.natOrders(s.nat)
-		f.eachOrder(len(orders), h, s.priority, func(k int) { f.translate(h, orders[k]) })
+		f.translation(h, s)
 	default:
 		for i := range f.flows {
 			f.flows[i].Set = f.baseChain(&f.flows[i], s.chain)
 		}
 	}
 	f.flows = slices.DeleteFunc(f.flows, func(fl Flow) bool { return fl.Set.Empty() })
+}
+
+// translation asks the nat chains of a hook, in each order that they may have.
+func (f *follower) translation(h Hook, s stage) {
+	ways := 2
+	if f.tracking() || !slices.ContainsFunc(s.nat, func(c *Chain) bool { return len(c.Rules) > 0 }) {
+		ways = 1
+	}
+	orders := f.natOrders(s.nat)
+	f.each(ways, "whether connections are tracked, for which no rule asks", func(k int) {
+		if k == 0 {
+			f.eachOrder(len(orders), h, s.priority, func(k int) { f.translate(h, orders[k]) })
+		}
+	})
 }
 
 // track is conntrack's look at the packets: from here on they have a state. A

@@ -183,6 +183,10 @@ type Set struct {
 	// overlap, the first wins (pipapo). Without overlap the order is of no
 	// consequence.
 	Elems []Elem
+	// Nearest is true for ipset's hash:net,iface: of the elements whose network,
+	// the first part of the key, holds the address, only those with the longest
+	// prefix are asked for the rest of the key.
+	Nearest bool
 	// Learns is true where the ruleset itself, or the traffic, changes the
 	// contents (dynamic sets with a rule that adds or deletes): then a look-up
 	// has no fixed answer.

@@ -118,7 +118,7 @@ func (t *iptTable) module() string {
 		"-m physdev " + b + "--physdev-in " + t.one("h0", "eth0"),
 		"-m dscp " + b + "--dscp " + t.one("0x00", "0x02", "0x08"),
 		"-m comment --comment " + t.one("hello", `"a b"`),
-		"-m u32 " + b + "--u32 " + ip(`"0>>22&0x3C@0>>16=0x16,0x50:0x60"`, `"40>>16=0x16,0x50:0x60"`),
+
 		"-m addrtype " + b + "--dst-type " + t.one("LOCAL", "UNICAST", "LOCAL,MULTICAST", ip("BROADCAST", "MULTICAST"), "MULTICAST"),
 		"-m addrtype " + b + "--src-type " + t.one("LOCAL", "UNICAST"),
 	}
@@ -128,7 +128,7 @@ func (t *iptTable) module() string {
 	if t.v6 {
 		m = append(m, "-m hl "+t.one("--hl-eq 64", "--hl-lt 64", "--hl-gt 10"))
 	} else {
-		m = append(m, "-m ttl "+t.one("--ttl-eq 64", "--ttl-lt 64", "--ttl-gt 10"), "-m tos --tos 0x08/0x3f")
+		m = append(m, "-m ttl "+t.one("--ttl-eq 64", "--ttl-lt 64", "--ttl-gt 10"), "-m tos --tos 0x08/0x3f", "-m u32 "+b+`--u32 "0>>22&0x3C@0>>16=0x16,0x50:0x60"`)
 	}
 	if (t.table == "raw" || t.table == "mangle") && t.chain == "PREROUTING" {
 		m = append(m, "-m rpfilter --loose --accept-local", "-m rpfilter", "-m rpfilter --invert")

@@ -485,6 +485,10 @@ func (t *nftTable) chain(name, head string, n int) {
 	if head != "" {
 		fmt.Fprintf(&t.b, "\t\t%s\n", head)
 	}
+	if t.nat && t.hook != "" { // without a translation, nothing makes the kernel track connections
+		t.six = 0
+		fmt.Fprintf(&t.b, "\t\t%s\n", t.translation())
+	}
 	for range n {
 		fmt.Fprintf(&t.b, "\t\t%s\n", t.rule())
 	}

@@ -18,7 +18,6 @@ type pools struct {
 	ports   []uint16
 	numbers []uint8 // time to live, DSCP, ICMP types
 	macs    [][6]byte
-	only    uint8 // 4 or 6 where most packets are to be of that family
 }
 
 var (
@@ -236,8 +235,8 @@ func (w *world) packets(r *rand.Rand, n int, p pools) []probe {
 	met := map[*tuple]bool{}
 	for i := range n {
 		v6 := r.IntN(2) == 0
-		if p.only != 0 && r.IntN(10) > 0 {
-			v6 = p.only == 6
+		if w.only != 0 && r.IntN(10) > 0 {
+			v6 = w.only == 6
 		}
 		var x probe
 		for {

@@ -440,6 +440,7 @@ func finishIPSet(s *xt.IPSet) {
 		lose(s, errors.New("its header is not listed"))
 		s.Type = "unknown"
 	}
+	s.Set.Nearest = s.Type == "hash:net,iface"
 	if !slices.ContainsFunc(s.Set.Elems, func(e firewall.Elem) bool { return e.Negate }) {
 		return
 	}
