@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"fmt"
+	"strings"
 
 	"sekimori/internal/firewall"
 )
@@ -17,8 +18,10 @@ func Decode(d *Dump, ifaces []firewall.HostInterface) *firewall.Ruleset {
 	rs := &firewall.Ruleset{}
 	sets := decodeIPSets(d.IPSets)
 	sets.targets = targetNames(d)
-	newNFTables(ifaces, sets).decode(d.Messages, rs)
+	n := newNFTables(ifaces, sets)
+	n.decode(d.Messages, rs)
 	decodeLegacy(d.Tables, ifaces, sets, rs)
+	n.facts.undecideRules(rs)
 	for _, p := range d.Programs {
 		if p.CanDrop {
 			rs.Obstacles = append(rs.Obstacles, programObstacle(p))
@@ -49,5 +52,11 @@ func programObstacle(p Program) firewall.Obstacle {
 		o.What += " at " + p.Attach
 	}
 	o.Interface = p.Interface
+	switch {
+	case p.Kind == "xdp", p.Kind == "tc", p.Kind == "tcx":
+		o.Hooks = []firewall.Hook{firewall.Ingress} // those at egress are not said to drop
+	case p.Kind == "cgroup-skb" && strings.HasPrefix(p.Attach, "ingress"):
+		o.Hooks = []firewall.Hook{firewall.Input}
+	}
 	return o
 }

@@ -73,8 +73,11 @@ func (n *nftables) header(f firewall.Field, l3 firewall.Family, l4 int) (string,
 // facts are what the translation of one rule has to know of all others. They are
 // gathered by translating; while that brings new ones, it is done again.
 type facts struct {
-	// rewritten are header bits that some rule changes.
+	// rewritten are header bits that some rule changes; true for those that decide
+	// about a packet's way.
 	rewritten map[headerBit]bool
+	// extensions says that nft rules, not only targets of x_tables, change packets.
+	extensions bool
 	// assigned are keys of meta and ct, beside the marks, that some rule sets, and
 	// options that some rule changes.
 	assigned map[string]bool

@@ -200,19 +200,18 @@ func (r *rule) askable(s *firewall.Set, key []*operand) ([]firewall.Value, *fire
 // verdictMap takes the verdict from a map. A miss ends the rule, and so does every
 // verdict but continue, with which the kernel goes on in the rule.
 func (r *rule) verdictMap(s *set, key []*operand) {
-	vals, m := r.askable(s.Set, key)
-	if m != s.Set && r.n.facts.learns[s] {
-		m.Learns = true
-	}
-	r.emit(firewall.VerdictMap{Key: vals, Map: m})
-	r.sayVerdictMap(key, s)
 	goesOn := s.Opaque != ""
 	for _, e := range s.Elems {
 		goesOn = goesOn || e.Verdict != nil && e.Verdict.Kind == firewall.Continue
 	}
 	if goesOn && r.index+1 < len(r.raw.exprs) {
 		r.opaque("a verdict map with continue before the end of a rule", nil)
+	} else {
+		vals, m := r.askable(s.Set, key)
+		m.Learns = m.Learns || r.n.facts.learns[s]
+		r.emit(firewall.VerdictMap{Key: vals, Map: m})
 	}
+	r.sayVerdictMap(key, s)
 	r.ended = true
 }
 

@@ -227,14 +227,13 @@ func joinTarget(addr, port string, f firewall.Family) string {
 // translateStep adds a translation, which ends the rule for those that it is for:
 // in an inet table, packets of the other family go on.
 func (r *rule) translateStep(s firewall.NAT) {
-	r.emit(s)
-	if s.Family == 0 || s.Family == firewall.Inet || s.Family == r.t.Family || r.text.l3 == s.Family {
-		r.ended = true
-		return
-	}
-	if r.index+1 < len(r.raw.exprs) {
+	both := s.Family != 0 && s.Family != firewall.Inet && s.Family != r.t.Family && r.text.l3 != s.Family
+	if both && r.index+1 < len(r.raw.exprs) {
 		r.opaque("a translation for one family before the end of a rule for both", nil)
+	} else {
+		r.emit(s)
 	}
+	r.ended = true
 }
 
 func (r *rule) masquerade(data []byte) error {

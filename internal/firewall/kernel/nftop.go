@@ -265,8 +265,11 @@ func (r *rule) answer(rel relation) comparison {
 		}
 	}
 	d := comparison{cond: rel.v.within(rel.lo, rel.hi), text: r.relationText(rel)}
-	if r.fixed(rel.v) != rel.v {
+	if v := r.fixed(rel.v); v != rel.v {
 		d.cond = firewall.Varies{Text: d.text + " (which a rule changes)", Stateful: true}
+		if v.kind == unknown {
+			d.cond = v.within(rel.lo, rel.hi)
+		}
 	} else if rel.neg {
 		d.cond = negate(d.cond)
 	}

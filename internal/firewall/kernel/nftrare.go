@@ -81,6 +81,7 @@ func (r *rule) optionWrite(a *reader, name string, op uint32, n int) error {
 		return errors.New("options of this class cannot be written")
 	}
 	r.n.facts.assign(name)
+	r.n.facts.extensions = true
 	what := "reset " + name
 	if !a.has(exthdrAttrSreg) && n != 0 {
 		return errors.New("the removal of a part of an option")

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"sekimori/internal/firewall"
-	"sekimori/internal/firewall/xt"
 )
 
 // rule is one rule while it is translated: its expressions are carried out one by
@@ -63,42 +62,6 @@ func (n *nftables) translateAll() {
 	}
 	for s := range n.facts.learns {
 		s.Learns = true
-	}
-}
-
-// tellExtensions lets the matches of x_tables know that header bits are rewritten,
-// for which they know targets alone.
-func (n *nftables) tellExtensions() {
-	if !n.facts.grown {
-		return
-	}
-	for _, name := range xt.ChangingTargets() {
-		n.ipsets.targets[name] = true
-	}
-}
-
-// rewrittenByTargets notes what the targets of x_tables in the dump may change.
-func (n *nftables) rewrittenByTargets() {
-	t := n.ipsets.targets
-	bits := func(f firewall.Family, from, to int) {
-		for i := from; i < to; i++ {
-			n.facts.rewritten[headerBit{firewall.FieldNetwork, f, i}] = true
-		}
-	}
-	if t["DSCP"] || t["TOS"] || t["ECN"] {
-		bits(firewall.IPv4, 8, 16)
-		bits(firewall.IPv6, 4, 12)
-	}
-	if t["TTL"] {
-		bits(firewall.IPv4, 64, 72)
-	}
-	if t["HL"] {
-		bits(firewall.IPv6, 56, 64)
-	}
-	if t["TCPMSS"] || t["TCPOPTSTRIP"] {
-		for kind := range 256 {
-			n.facts.assigned[optionName(exthdrTCP, uint8(kind))] = true
-		}
 	}
 }
 

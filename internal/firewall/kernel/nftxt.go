@@ -66,6 +66,9 @@ func xtParts(data []byte) (name string, rev uint8, info []byte, err error) {
 // rules load.
 func (r *rule) xtSteps(steps []firewall.Step) {
 	for _, s := range steps {
+		if m, ok := s.(firewall.Match); ok && r.n.facts.extensions {
+			s = firewall.Match{Cond: r.n.facts.undecide(m.Cond, r.place())}
+		}
 		r.emit(s)
 		if n, ok := s.(firewall.NAT); ok && !n.TProxy {
 			r.ended = true
