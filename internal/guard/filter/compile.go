@@ -162,3 +162,29 @@ func (f *Filter) Name() string { return f.def.Name }
 
 // Patterns returns the number of patterns that find failures.
 func (f *Filter) Patterns() int { return len(f.fail) }
+
+// A Described is a pattern as it is shown to people.
+type Described struct {
+	Kind     string // prefregex, failregex or ignoreregex
+	Text     string // after all substitutions, <HOST> and the like as they are written
+	Way      pyre.Way
+	Literals []string // of which a line must have one; none: every line is tried
+}
+
+// Describe lists the patterns of f, in the order in which they are tried.
+func (f *Filter) Describe() []Described {
+	var out []Described
+	add := func(kind, text string, p *pattern) {
+		out = append(out, Described{kind, text, p.re.Way(), p.need()})
+	}
+	if f.pref != nil {
+		add("prefregex", f.def.Prefregex, f.pref)
+	}
+	for i, p := range f.fail {
+		add("failregex", f.def.Failregex[i], p)
+	}
+	for i, p := range f.ignore {
+		add("ignoreregex", f.def.Ignoreregex[i], p)
+	}
+	return out
+}
