@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -44,10 +45,8 @@ func readFilters(ctx context.Context, f rootfs.FS, links []link) kernel.Dump {
 
 func (r *filterReader) unread(what string, err error) {
 	u := kernel.Unread{What: what, Why: reason(err)}
-	for _, have := range r.dump.Unread {
-		if have == u {
-			return
-		}
+	if slices.Contains(r.dump.Unread, u) {
+		return
 	}
 	r.dump.Unread = append(r.dump.Unread, u)
 }

@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"maps"
 	"testing"
 	"testing/fstest"
 
@@ -19,9 +20,7 @@ func TestMayHaveModule(t *testing.T) {
 	}
 	without := func(names ...string) fstest.MapFS {
 		out := fstest.MapFS{}
-		for k, v := range base {
-			out[k] = v
-		}
+		maps.Copy(out, base)
 		for _, n := range names {
 			delete(out, n)
 		}

@@ -52,7 +52,8 @@ func network(t *testing.T) {
 	} {
 		lab.Run(t, append([]string{"ip"}, strings.Fields(r)...)...)
 	}
-	for _, s := range []string{"net/ipv4/ip_forward 1", "net/ipv4/conf/v0/rp_filter 2", "net/ipv4/conf/v0.5/route_localnet 1",
+	for _, s := range []string{
+		"net/ipv4/ip_forward 1", "net/ipv4/conf/v0/rp_filter 2", "net/ipv4/conf/v0.5/route_localnet 1",
 		"net/ipv4/conf/v0/accept_local 1", "net/ipv4/conf/p0/src_valid_mark 1", "net/ipv4/conf/p1/accept_source_route 1", "net/ipv4/conf/v0/arp_ignore 2",
 		"net/ipv4/conf/p0/proxy_arp 1", "net/ipv4/conf/br0/accept_redirects 0", "net/ipv6/conf/v0/accept_ra 2", "net/ipv6/conf/p1/disable_ipv6 1",
 		"net/ipv6/conf/v0/accept_source_route 1", "net/ipv6/conf/br0/accept_redirects 0",
@@ -206,11 +207,12 @@ func TestRoutesAsIP(t *testing.T) {
 				if err == nil {
 					r.Type = []string{"unspec", "unicast", "local", "broadcast", "anycast", "multicast", "blackhole", "unreachable", "prohibit", "throw"}[typ]
 				}
-				line := fmt.Sprintf("%s %s table %s metric %d src %s", r.Type, r.Dst, r.Table, r.Metric, r.Prefsrc)
+				var line strings.Builder
+				line.WriteString(fmt.Sprintf("%s %s table %s metric %d src %s", r.Type, r.Dst, r.Table, r.Metric, r.Prefsrc))
 				for _, h := range r.Nexthops {
-					line += fmt.Sprintf(" via %s%s dev %s weight %d", h.Gateway, h.Via.Host, h.Dev, h.Weight)
+					line.WriteString(fmt.Sprintf(" via %s%s dev %s weight %d", h.Gateway, h.Via.Host, h.Dev, h.Weight))
 				}
-				want = append(want, line)
+				want = append(want, line.String())
 			}
 		}
 		for _, r := range s.Routes {
@@ -218,18 +220,19 @@ func TestRoutesAsIP(t *testing.T) {
 			if r.PrefSrc.IsValid() {
 				src = r.PrefSrc.String()
 			}
-			line := fmt.Sprintf("%s %s table %d metric %d src %s", r.Type, r.Dst, r.Table, r.Metric, src)
+			var line strings.Builder
+			line.WriteString(fmt.Sprintf("%s %s table %d metric %d src %s", r.Type, r.Dst, r.Table, r.Metric, src))
 			for _, h := range r.Hops {
 				gw := ""
 				if h.Gateway.IsValid() {
 					gw = h.Gateway.String()
 				}
-				line += fmt.Sprintf(" via %s dev %s weight %d", gw, names[h.Interface], h.Weight)
+				line.WriteString(fmt.Sprintf(" via %s dev %s weight %d", gw, names[h.Interface], h.Weight))
 			}
 			if len(r.Hops) == 0 {
-				line += " via  dev  weight 0"
+				line.WriteString(" via  dev  weight 0")
 			}
-			got = append(got, line)
+			got = append(got, line.String())
 		}
 		slices.Sort(want)
 		slices.Sort(got)

@@ -85,8 +85,15 @@ type confName struct {
 func confNames(family string) []confName {
 	if family == "ipv4" {
 		return []confName{
-			{"forwarding", 0}, {"proxy_arp", 2}, {"accept_redirects", 3}, {"rp_filter", 7}, {"accept_source_route", 8}, {"arp_ignore", 18},
-			{"accept_local", 22}, {"src_valid_mark", 23}, {"route_localnet", 25},
+			{"forwarding", 0},
+			{"proxy_arp", 2},
+			{"accept_redirects", 3},
+			{"rp_filter", 7},
+			{"accept_source_route", 8},
+			{"arp_ignore", 18},
+			{"accept_local", 22},
+			{"src_valid_mark", 23},
+			{"route_localnet", 25},
 		}
 	}
 	return []confName{{"forwarding", 0}, {"accept_ra", 3}, {"accept_redirects", 4}, {"accept_source_route", 24}, {"disable_ipv6", 26}}

@@ -48,7 +48,7 @@ func (r *filterReader) readLegacy(links []link) {
 			r.unread(f.what, err)
 			continue
 		}
-		for _, name := range strings.Fields(string(data)) {
+		for name := range strings.FieldsSeq(string(data)) {
 			if !wideEnough {
 				r.unread(f.what, errNarrow)
 				continue

@@ -17,6 +17,7 @@ import (
 	"context"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"sekimori/internal/observe/rootfs"
@@ -92,10 +93,8 @@ func mergedDirs() []string {
 func aliases(p string, merged map[string]bool) []string {
 	names := []string{p}
 	add := func(n string) {
-		for _, have := range names {
-			if have == n {
-				return
-			}
+		if slices.Contains(names, n) {
+			return
 		}
 		names = append(names, n)
 	}

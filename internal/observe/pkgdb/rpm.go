@@ -124,11 +124,11 @@ func (h header) text(tag uint32) string {
 }
 
 func cString(b []byte) (s, rest []byte) {
-	i := bytes.IndexByte(b, 0)
-	if i < 0 {
+	before, after, ok := bytes.Cut(b, []byte{0})
+	if !ok {
 		return b, nil
 	}
-	return b[:i], b[i+1:]
+	return before, after
 }
 
 // nth gives one element of an array of strings.

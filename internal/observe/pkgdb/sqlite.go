@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 )
 
 // sqlite reads tables and indexes of a SQLite 3 database file, no more than
@@ -103,9 +104,7 @@ func (db *sqlite) readWAL(w io.ReaderAt) error {
 		if binary.BigEndian.Uint32(frame[4:]) == 0 {
 			continue // not the end of a transaction
 		}
-		for n, page := range pending {
-			db.wal[n] = page
-		}
+		maps.Copy(db.wal, pending)
 		clear(pending)
 	}
 }
