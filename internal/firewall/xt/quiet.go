@@ -33,12 +33,12 @@ func quietTargets(f firewall.Family) table {
 	add("LED", "led-trigger-id led-delay led-always-blink:0", []int{40}, decodeLED)
 	add("SECMARK", "selctx", []int{264, 264}, decodeSECMARK)
 	add("CONNSECMARK", "save:0 restore:0", []int{1}, decodeCONNSECMARK)
-	add("ACCOUNT", "addr tname", []int{44, 44}, decodeACCOUNT)
 	if f == firewall.IPv6 {
 		add("HL", "hl-set hl-inc hl-dec", []int{2}, func(_ *Context, d *data) []Option { return decodeHopsTarget(d, "hl") })
 		return t
 	}
 	add("TTL", "ttl-set ttl-inc ttl-dec", []int{2}, func(_ *Context, d *data) []Option { return decodeHopsTarget(d, "ttl") })
+	add("ACCOUNT", "addr tname", []int{44, 44}, decodeACCOUNT)
 	add("ECN", "ecn-tcp-remove:0", []int{3}, decodeECNTarget)
 	return t
 }
