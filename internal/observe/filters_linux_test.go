@@ -173,7 +173,7 @@ func TestConsistent(t *testing.T) {
 			}
 		}()
 		whole := 0
-		for range 500 {
+		for range 250 {
 			d := observe.Filters(t.Context())
 			if len(d.Messages) == 0 {
 				if !slices.ContainsFunc(d.Unread, func(u kernel.Unread) bool { return u.What == "nf_tables" }) {
@@ -202,7 +202,7 @@ func TestConsistent(t *testing.T) {
 		if whole == 0 {
 			t.Error("no ruleset was ever read")
 		}
-		t.Logf("%d of 500 read", whole)
+		t.Logf("%d of 250 read", whole)
 	})
 }
 
