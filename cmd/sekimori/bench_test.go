@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"sekimori/internal/lab"
 )
@@ -28,6 +29,7 @@ func BenchmarkPorts(b *testing.B) {
 			}
 			busyHost(b, size.listeners, size.rules)
 			var peak int64
+			var cpu time.Duration
 			for b.Loop() {
 				cmd := exec.Command("/proc/self/exe", "ports")
 				cmd.Args[0] = "sekimori"
@@ -39,9 +41,11 @@ func BenchmarkPorts(b *testing.B) {
 				if n := strings.Count(string(out), "/tcp"); n < size.listeners {
 					b.Fatalf("%d sockets listed:\n%s", n, out)
 				}
+				cpu += cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 				peak = max(peak, cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss)
 			}
 			b.ReportMetric(float64(peak)/1024, "MB-peak")
+			b.ReportMetric(float64(cpu.Milliseconds())/float64(b.N), "cpu-ms/op")
 		})
 	}
 }
