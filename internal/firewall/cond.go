@@ -91,10 +91,13 @@ func (w *walk) cond(c Cond) truth {
 // varies is the boolean of a condition without a fixed answer: one for each
 // place in the rules (and way to get there) if it keeps state.
 func (w *walk) varies(c Varies) packet.Set {
-	if !c.Stateful {
-		return w.e.varyingSet(c.Text, c.Text)
+	key := c.Text
+	switch {
+	case c.Stateful:
+		key += " (" + w.id(w.rule) + ")"
+	case c.Hidden:
+		key += " (" + w.place(w.rule) + ")"
 	}
-	key := c.Text + " (" + w.id(w.rule) + ")"
 	return w.e.varyingSet(key, c.Text)
 }
 

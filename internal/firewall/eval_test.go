@@ -89,6 +89,23 @@ func TestHooks(t *testing.T) {
 		{"two limits are two", []*Table{table(Inet, "a", base(Input, 0, Drop,
 			rule(match(Varies{Text: "limit rate 5/second", Stateful: true}), drop),
 			rule(match(Not{Varies{Text: "limit rate 5/second", Stateful: true}}), accept)))}, "maybe"},
+		{"two addresses made unreadable are two", []*Table{table(Inet, "a", base(Input, 0, Drop,
+			rule(match(Varies{Text: "-m mac --mac-source XX", Hidden: true}), drop),
+			rule(match(Not{Varies{Text: "-m mac --mac-source XX", Hidden: true}}), drop), rule(accept)))}, "maybe"},
+		{"a rule asked twice has one address", []*Table{table(Inet, "a", // refused at the second call if it was marked at the first
+			base(Input, 0, Drop,
+				rule(Verdict{Kind: Jump, Chain: "c"}),
+				rule(match(markIs(1)), Assign{Field: FieldMark, Value: mark(2)}),
+				rule(Verdict{Kind: Jump, Chain: "c"})),
+			chain("c",
+				rule(match(Varies{Text: "-m mac --mac-source XX", Hidden: true}), VerdictMap{
+					Key: []Value{Whole(FieldMark, 0, 0, 32)}, Map: &Set{Fields: []int{32}, Elems: []Elem{
+						{Key: []Interval{{Lo: []byte{0, 0, 0, 0}, Hi: []byte{0, 0, 0, 0}}}, Verdict: &Verdict{Kind: Jump, Chain: "mark"}},
+						{Key: []Interval{{Lo: []byte{0, 0, 0, 2}, Hi: []byte{0, 0, 0, 2}}}, Verdict: &drop},
+					}},
+				}),
+				rule(match(markIs(2)), accept)),
+			chain("mark", rule(Assign{Field: FieldMark, Value: mark(1)})))}, "no"},
 		{"one content is one", []*Table{table(Inet, "a", base(Input, 0, Drop,
 			rule(match(Undecoded{"geoip"}), accept), rule(match(Not{Undecoded{"geoip"}}), accept)))}, "yes"},
 		{"what cannot be decoded decides nothing", []*Table{table(Inet, "a", base(Input, 0, Drop, rule(Opaque{Name: "x", Content: "x"})))}, "maybe"},

@@ -227,6 +227,10 @@ type Varies struct {
 	// Stateful conditions can answer differently each time they are asked; the
 	// others have one answer per packet and Text.
 	Stateful bool
+	// Hidden is true where Text does not tell the condition from others, because
+	// something in it was made unreadable: each rule then has its own answer, which
+	// is the same each time the rule is asked.
+	Hidden bool
 }
 
 // Undecoded is a condition that could not be understood. Equal Text, equal

@@ -457,9 +457,18 @@ func (w *walk) natStep(n NAT, cur packet.Set, ro *ruleOutcome) (packet.Set, stri
 	return w.e.space.None(), effect
 }
 
-// id names a rule in a way that survives a change elsewhere in its chain: by its
-// text, and how many equal ones stand before it.
+// id names a rule and the jumps that led to it.
 func (w *walk) id(r *Rule) string {
+	id := w.place(r)
+	for _, c := range w.stack {
+		id = c.Place() + " > " + id
+	}
+	return id
+}
+
+// place names a rule in a way that survives a change elsewhere in its chain: by its
+// text, and how many equal ones stand before it.
+func (w *walk) place(r *Rule) string {
 	n := 0
 	for _, o := range r.Chain.Rules {
 		if o == r {
@@ -469,9 +478,5 @@ func (w *walk) id(r *Rule) string {
 			n++
 		}
 	}
-	id := fmt.Sprintf("%s: %s #%d.%d", r.Chain.Place(), r.Text, n, w.step)
-	for _, c := range w.stack {
-		id = c.Place() + " > " + id
-	}
-	return id
+	return fmt.Sprintf("%s: %s #%d.%d", r.Chain.Place(), r.Text, n, w.step)
 }

@@ -105,7 +105,9 @@ func mac(a *args) firewall.Cond {
 	b, err := hex.DecodeString(strings.ReplaceAll(o.Values[0], ":", ""))
 	if err != nil || len(b) != 6 {
 		if anonymised(o.Values[0]) {
-			return all(ether, negate(o.Not, fixed("-m mac --mac-source "+o.Values[0])))
+			// Equal text may be that of different addresses.
+			hidden := firewall.Varies{Text: "-m mac --mac-source " + o.Values[0], Hidden: true}
+			return all(ether, negate(o.Not, hidden))
 		}
 		a.fail("%q is not a hardware address", o.Values[0])
 		return firewall.Const(false)
