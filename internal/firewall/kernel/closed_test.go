@@ -70,7 +70,8 @@ func TestRareExpressions(t *testing.T) {
 		want        string
 	}{
 		{
-			"queue", [][]byte{ex("queue", nest(1, []byte{0, 3}), nest(2, []byte{0, 2}), nest(3, []byte{0, 1}))},
+			"queue",
+			[][]byte{ex("queue", nest(1, []byte{0, 3}), nest(2, []byte{0, 2}), nest(3, []byte{0, 1}))},
 			"queue flags bypass to 3-4\n-> queue flags bypass to 3-4",
 		},
 		{
@@ -106,7 +107,8 @@ func TestRareExpressions(t *testing.T) {
 			"@th,0,64 0x807060504030201 accept\n@th[0:64] in 0807060504030201\n-> accept",
 		},
 		{
-			"ipsec out", [][]byte{ex("xfrm", nest(1, reg1), nest(2, be(3)), nest(3, []byte{1}), nest(4, be(0))), ex("cmp", nest(1, reg1), nest(2, be(0)), value(3, 1, 2, 3, 4)), accept},
+			"ipsec out",
+			[][]byte{ex("xfrm", nest(1, reg1), nest(2, be(3)), nest(3, []byte{1}), nest(4, be(0))), ex("cmp", nest(1, reg1), nest(2, be(0)), value(3, 1, 2, 3, 4)), accept},
 			"ipsec out ip saddr 1.2.3.4 accept\nvaries \"ipsec out ip saddr is known\"\nvaries \"ipsec out ip saddr 1.2.3.4\"\n-> accept",
 		},
 		{
@@ -124,15 +126,18 @@ func TestRareExpressions(t *testing.T) {
 				"obstacle flowtable \"ft\" of table inet t: packets of the connections in it are forwarded without asking any rule at forward",
 		},
 		{
-			"tunnel", [][]byte{ex("tunnel", nest(1, be(1)), nest(2, reg1), nest(3, be(0))), isOne, accept},
+			"tunnel",
+			[][]byte{ex("tunnel", nest(1, be(1)), nest(2, reg1), nest(3, be(0))), isOne, accept},
 			"tunnel id 16777216 accept\nvaries \"tunnel id is known\"\nvaries \"tunnel id 16777216\"\n-> accept",
 		},
 		{
-			"range", [][]byte{metaMark, ex("range", nest(1, reg1), nest(2, be(1)), value(3, 1, 0, 0, 0), value(4, 1, 0, 0, 9)), accept},
+			"range",
+			[][]byte{metaMark, ex("range", nest(1, reg1), nest(2, be(1)), value(3, 1, 0, 0, 0), value(4, 1, 0, 0, 9)), accept},
 			"meta mark != (host order) 0x01000000-0x01000009 accept\nnot meta mark[24:32]+meta mark[16:24]+meta mark[8:16]+meta mark[0:8] in 01000000-01000009\n-> accept",
 		},
 		{
-			"a register that nothing was loaded into", [][]byte{isOne, accept},
+			"a register that nothing was loaded into",
+			[][]byte{isOne, accept},
 			"[a register that nothing was loaded into (inet t c handle 7 expression 1)] 0x01000000 accept\nUNDECODED \"a register that nothing was loaded into (inet t c handle 7 expression 1) 0x01000000\"\n-> accept",
 		},
 		{
@@ -141,11 +146,13 @@ func TestRareExpressions(t *testing.T) {
 			"meta mark 0x00000001 accept\nmeta mark[0:32] in 00000001\n-> accept",
 		},
 		{
-			"break", [][]byte{ex("immediate", nest(1, be(0)), nest(2, nest(2, nest(1, be(0xfffffffe))))), accept},
+			"break",
+			[][]byte{ex("immediate", nest(1, be(0)), nest(2, nest(2, nest(1, be(0xfffffffe))))), accept},
 			"break accept\n-> continue\n-> accept",
 		},
 		{
-			"queue as a verdict", [][]byte{ex("immediate", nest(1, be(0)), nest(2, nest(2, nest(1, be(0x00050003)))))},
+			"queue as a verdict",
+			[][]byte{ex("immediate", nest(1, be(0)), nest(2, nest(2, nest(1, be(0x00050003)))))},
 			"queue to 5\n-> queue to 5",
 		},
 	} {

@@ -20,9 +20,7 @@ func nftDump(tb testing.TB) *Dump {
 	d := &Dump{}
 	get := func(msg uint8, attributes []byte) {
 		tb.Helper()
-		for _, m := range ask(tb, fd, msg, attributes) {
-			d.Messages = append(d.Messages, m)
-		}
+		d.Messages = append(d.Messages, ask(tb, fd, msg, attributes)...)
 	}
 	for _, msg := range []uint8{msgNewTable, msgNewChain, msgNewSet} {
 		get(msg+1, nil)

@@ -31,12 +31,7 @@ func (n *nftables) free(name string, bits int, hostEndian bool) *operand {
 	return n.field(loadKey{field: firewall.Field(name), width: bits, bits: bits, hostEndian: hostEndian})
 }
 
-// freeBool is a byte that is 0 or 1, as the kernel stores a bool; which of both is
-// a property of the packet.
-func (n *nftables) freeBool(name string) *operand {
-	return &operand{kind: truth, text: name, cond: freeBit(name)}
-}
-
+// freeBit is the condition that a property of the packet that is there or not, is.
 func freeBit(name string) firewall.Cond {
 	return firewall.Compare{Value: firewall.FreeField(name, 1), In: []firewall.Interval{{Lo: []byte{1}, Hi: []byte{1}}}}
 }

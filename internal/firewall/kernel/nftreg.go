@@ -56,14 +56,13 @@ type operand struct {
 
 // loadKey names a load that rules have in common.
 type loadKey struct {
-	field       firewall.Field
-	width       int
-	from, bits  int
-	hostEndian  bool
-	presentBool bool
+	field      firewall.Field
+	width      int
+	from, bits int
+	hostEndian bool
 }
 
-// numRegisters is the number of 4-byte registers (NFT_REG32_COUNT).
+// The number of 4-byte registers (NFT_REG32_COUNT), and their bytes.
 const (
 	registers = 16
 	regBytes  = 4 * registers
