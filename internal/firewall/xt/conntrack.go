@@ -41,14 +41,21 @@ const (
 
 // conntrackStateNames are the bits of state_mask (XT_CONNTRACK_STATE_*), in the
 // order in which iptables-save prints them.
-var conntrackStateNames = [...]struct {
+func conntrackStateNames() []struct {
 	name string
 	bit  uint16
-}{
-	{"INVALID", 1}, {"NEW", 8}, {"RELATED", 4}, {"ESTABLISHED", 2}, {"UNTRACKED", 256}, {"SNAT", 64}, {"DNAT", 128},
+} {
+	return []struct {
+		name string
+		bit  uint16
+	}{
+		{"INVALID", 1}, {"NEW", 8}, {"RELATED", 4}, {"ESTABLISHED", 2}, {"UNTRACKED", 256}, {"SNAT", 64}, {"DNAT", 128},
+	}
 }
 
-var conntrackStatusNames = [...]string{"EXPECTED", "SEEN_REPLY", "ASSURED", "CONFIRMED"}
+func conntrackStatusNames() []string {
+	return []string{"EXPECTED", "SEEN_REPLY", "ASSURED", "CONFIRMED"}
+}
 
 func decodeConntrack(c *Context, d *data) []Option {
 	// The flags lie behind four pairs of addresses, two numbers, the protocol and
@@ -109,7 +116,7 @@ func decodeConntrack(c *Context, d *data) []Option {
 
 func conntrackStateText(d *data, mask uint16) string {
 	var names []string
-	for _, n := range conntrackStateNames {
+	for _, n := range conntrackStateNames() {
 		if mask&n.bit != 0 {
 			names = append(names, n.name)
 			mask &^= n.bit
@@ -126,7 +133,7 @@ func conntrackStatusText(d *data, mask uint16) string {
 	if mask == 0 {
 		return "NONE"
 	}
-	return bitNames(d, uint64(mask), conntrackStatusNames[:])
+	return bitNames(d, uint64(mask), conntrackStatusNames())
 }
 
 // address prints a union nf_inet_addr, or as much of it as the family needs.
@@ -320,7 +327,7 @@ func (a *args) status(list string) firewall.Cond {
 	var mask uint32
 	for w := range strings.SplitSeq(list, ",") {
 		if !strings.EqualFold(w, "NONE") {
-			mask |= uint32(a.bitMask(w, "a connection status", conntrackStatusNames[:]))
+			mask |= uint32(a.bitMask(w, "a connection status", conntrackStatusNames()))
 		}
 	}
 	return anyBit(a.c.value(firewall.FieldCtStatus, 0, 0, 32), mask)

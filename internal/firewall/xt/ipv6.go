@@ -321,9 +321,11 @@ func (a *args) mhType(s string) (lo, hi uint64) {
 
 // ipv6Headers are the bits of ip6t_ipv6header_info, from the lowest, and their
 // short names.
-var ipv6Headers = [...][2]string{
-	{"proto", "prot"}, {"ipv6-nonxt", "none"}, {"esp", "esp"}, {"ah", "auth"}, {"ipv6-frag", "frag"}, {"ipv6-route", "route"},
-	{"ipv6-opts", "dst"}, {"hop-by-hop", "hop"},
+func ipv6Headers() [][2]string {
+	return [][2]string{
+		{"proto", "prot"}, {"ipv6-nonxt", "none"}, {"esp", "esp"}, {"ah", "auth"}, {"ipv6-frag", "frag"}, {"ipv6-route", "route"},
+		{"ipv6-opts", "dst"}, {"hop-by-hop", "hop"},
+	}
 }
 
 func decodeIPv6Header(_ *Context, d *data) []Option {
@@ -331,7 +333,7 @@ func decodeIPv6Header(_ *Context, d *data) []Option {
 	var names []string
 	for i := 7; i >= 0; i-- {
 		if mask>>i&1 == 1 {
-			names = append(names, ipv6Headers[i][0])
+			names = append(names, ipv6Headers()[i][0])
 		}
 	}
 	if not != 0 && not != 0xff {
@@ -353,7 +355,7 @@ func ipv6Header(a *args) firewall.Cond {
 	}
 	var mask int
 	for w := range strings.SplitSeq(o.Values[0], ",") {
-		i := slices.IndexFunc(ipv6Headers[:], func(n [2]string) bool { return w == n[0] || w == n[1] })
+		i := slices.IndexFunc(ipv6Headers(), func(n [2]string) bool { return w == n[0] || w == n[1] })
 		if i < 0 {
 			a.fail("%q is not a header of IPv6", w)
 			continue

@@ -277,15 +277,17 @@ func (a *args) unlessChanged(cond firewall.Cond, targets ...string) firewall.Con
 }
 
 // packetTypes are the kernel's numbers (PACKET_HOST, …) by iptables' names.
-var packetTypes = [...]string{"unicast", "broadcast", "multicast", "otherhost", "outgoing"}
+func packetTypes() []string {
+	return []string{"unicast", "broadcast", "multicast", "otherhost", "outgoing"}
+}
 
 func decodePktType(_ *Context, d *data) []Option {
 	n, not := d.u32(0), d.boolean(4, 4)
-	if int(n) >= len(packetTypes) {
+	if int(n) >= len(packetTypes()) {
 		d.refuse("packet type %d", n)
 		return nil
 	}
-	return []Option{inv(not, "pkt-type", packetTypes[n])}
+	return []Option{inv(not, "pkt-type", packetTypes()[n])}
 }
 
 func pktType(a *args) firewall.Cond {
@@ -294,7 +296,7 @@ func pktType(a *args) firewall.Cond {
 		a.fail("pkttype needs --pkt-type")
 		return firewall.Const(false)
 	}
-	for n, name := range packetTypes {
+	for n, name := range packetTypes() {
 		if strings.EqualFold(o.Values[0], name) || n == 0 && strings.EqualFold(o.Values[0], "host") {
 			return negate(o.Not, equal(a.c.free("meta pkttype", 8), uint64(n)))
 		}
@@ -304,9 +306,11 @@ func pktType(a *args) firewall.Cond {
 }
 
 // addrTypeNames are the bits of the masks: 1 << RTN_*.
-var addrTypeNames = [...]string{
-	"UNSPEC", "UNICAST", "LOCAL", "BROADCAST", "ANYCAST", "MULTICAST", "BLACKHOLE", "UNREACHABLE",
-	"PROHIBIT", "THROW", "NAT", "XRESOLVE",
+func addrTypeNames() []string {
+	return []string{
+		"UNSPEC", "UNICAST", "LOCAL", "BROADCAST", "ANYCAST", "MULTICAST", "BLACKHOLE", "UNREACHABLE",
+		"PROHIBIT", "THROW", "NAT", "XRESOLVE",
+	}
 }
 
 func decodeAddrType(_ *Context, d *data) []Option {
@@ -322,10 +326,10 @@ func decodeAddrType(_ *Context, d *data) []Option {
 	}
 	var opts []Option
 	if src != 0 {
-		opts = append(opts, inv(notSrc, "src-type", bitNames(d, uint64(src), addrTypeNames[:])))
+		opts = append(opts, inv(notSrc, "src-type", bitNames(d, uint64(src), addrTypeNames())))
 	}
 	if dst != 0 {
-		opts = append(opts, inv(notDst, "dst-type", bitNames(d, uint64(dst), addrTypeNames[:])))
+		opts = append(opts, inv(notDst, "dst-type", bitNames(d, uint64(dst), addrTypeNames())))
 	}
 	if flags&4 != 0 {
 		opts = append(opts, opt("limit-iface-in"))
@@ -342,7 +346,7 @@ func addrType(a *args) firewall.Cond {
 		if o.Name != "src-type" && o.Name != "dst-type" {
 			continue
 		}
-		mask := uint16(a.bitMask(o.Values[0], "an address type", addrTypeNames[:]))
+		mask := uint16(a.bitMask(o.Values[0], "an address type", addrTypeNames()))
 		t := firewall.AddrType{
 			Source: o.Name == "src-type", Types: mask,
 			LimitIn: a.has("limit-iface-in"), LimitOut: a.has("limit-iface-out"),

@@ -35,10 +35,14 @@ func stateMatches() table {
 }
 
 // rateUnits are the units of limits, in ten-thousandths of a second.
-var rateUnits = [...]struct {
+func rateUnits() []rateUnit {
+	return []rateUnit{{"day", 864000000}, {"hour", 36000000}, {"min", 600000}, {"sec", 10000}}
+}
+
+type rateUnit struct {
 	name string
 	mult uint64
-}{{"day", 864000000}, {"hour", 36000000}, {"min", 600000}, {"sec", 10000}}
+}
 
 // rateText prints a period as libxt_limit does: in the largest unit in which it
 // is a whole number of packets, or nearly so.
@@ -47,13 +51,13 @@ func rateText(period, scale uint64) string {
 		return "infinite"
 	}
 	i := 1
-	for ; i < len(rateUnits); i++ {
-		mult := rateUnits[i].mult * scale
+	for ; i < len(rateUnits()); i++ {
+		mult := rateUnits()[i].mult * scale
 		if period > mult || mult/period < mult%period {
 			break
 		}
 	}
-	u := rateUnits[i-1]
+	u := rateUnits()[i-1]
 	return fmt.Sprintf("%d/%s", u.mult*scale/period, u.name)
 }
 
@@ -154,13 +158,13 @@ func hashlimitExpiry(h hashlimitConfig, scale uint64) uint32 {
 	}
 	avg := h.avg
 	i := 1
-	for ; i < len(rateUnits); i++ {
-		mult := rateUnits[i].mult * scale
+	for ; i < len(rateUnits()); i++ {
+		mult := rateUnits()[i].mult * scale
 		if avg > mult || avg == 0 || mult/avg < mult%avg {
 			break
 		}
 	}
-	return uint32(rateUnits[i-1].mult / 10)
+	return uint32(rateUnits()[i-1].mult / 10)
 }
 
 // byteRate prints a rate in bytes, which is kept as the cost of 16 of them.

@@ -70,11 +70,11 @@ func decodeUDP(_ *Context, d *data) []Option {
 }
 
 // tcpFlagNames are in the order of the header's bits, from the lowest.
-var tcpFlagNames = [8]string{"FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"}
+func tcpFlagNames() []string { return []string{"FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"} }
 
 func tcpFlagText(bits uint8) string {
 	var names []string
-	for i, n := range tcpFlagNames {
+	for i, n := range tcpFlagNames() {
 		if bits>>i&1 == 1 {
 			names = append(names, n)
 		}
@@ -96,7 +96,7 @@ words:
 		case "NONE":
 			continue
 		}
-		for i, n := range tcpFlagNames {
+		for i, n := range tcpFlagNames() {
 			if strings.EqualFold(w, n) {
 				bits |= 1 << i
 				continue words
@@ -234,122 +234,6 @@ func udp(a *args) firewall.Cond {
 	return all(append([]firewall.Cond{header(udpBits)}, portConds(a)...)...)
 }
 
-func decodeSCTP(_ *Context, d *data) []Option {
-	flags, not := d.u32(284), d.u32(288)
-	d.flags("flags", uint64(flags), 7)
-	d.flags("inversion flags", uint64(not), 7)
-	if not&^flags != 0 {
-		d.refuse("inversion without its option")
-	}
-	var opts []Option
-	for _, p := range []struct {
-		name string
-		bit  uint32
-		off  int
-	}{{"sport", 1, 4}, {"dport", 2, 0}} {
-		if flags&p.bit != 0 {
-			opts = append(opts, inv(not&p.bit != 0, p.name, portRange(d.u16(p.off), d.u16(p.off+2))))
-		}
-	}
-	if flags&4 != 0 {
-		opts = append(opts, inv(not&4 != 0, "chunk-types", sctpScope(d), sctpChunks(d)))
-	}
-	return opts
-}
-
-// sctpScope and sctpChunks print the chunk types, with the flags asked of some.
-func sctpScope(d *data) string {
-	switch kind := d.u32(264); kind {
-	case 1:
-		return "any"
-	case 2:
-		return "all"
-	case 4:
-		return "only"
-	default:
-		d.refuse("chunk match type %d", kind)
-		return ""
-	}
-}
-
-func sctpChunks(d *data) string {
-	flagged := int(d.u32(280))
-	if flagged > 4 || flagged < 0 {
-		d.refuse("%d chunk flags", flagged)
-		return ""
-	}
-	var out []string
-	whole := true
-	for n := range 256 {
-		if d.u8(8+n/8)>>(n%8)&1 == 0 {
-			whole = false
-			continue
-		}
-		out = append(out, sctpChunkName(n)+sctpChunkFlags(d, n, flagged))
-	}
-	switch {
-	case whole:
-		return "ALL"
-	case out == nil:
-		return "NONE"
-	}
-	return strings.Join(out, ",")
-}
-
-func sctpChunkName(n int) string {
-	names := [...]string{
-		"DATA", "INIT", "INIT_ACK", "SACK", "HEARTBEAT", "HEARTBEAT_ACK", "ABORT", "SHUTDOWN",
-		"SHUTDOWN_ACK", "ERROR", "COOKIE_ECHO", "COOKIE_ACK", "ECN_ECNE", "ECN_CWR", "SHUTDOWN_COMPLETE",
-	}
-	switch {
-	case n < len(names):
-		return names[n]
-	case n == 0x40:
-		return "I_DATA"
-	case n == 0x82:
-		return "RE_CONFIG"
-	case n == 0x84:
-		return "PAD"
-	case n == 0xc1:
-		return "ASCONF"
-	case n == 0x80:
-		return "ASCONF_ACK"
-	case n == 0xc0:
-		return "FORWARD_TSN"
-	case n == 0xc2:
-		return "I_FORWARD_TSN"
-	}
-	return "0x" + strconv.FormatInt(int64(n), 16)
-}
-
-// sctpChunkFlags prints the flag bits asked of a chunk type, the lower half of
-// which have letters: `:fb` stands for bits 0x05 that have to be 0 and 1.
-func sctpChunkFlags(d *data, chunk, count int) string {
-	for i := range count {
-		off := 268 + 3*i
-		if int(d.u8(off)) != chunk {
-			continue
-		}
-		return ":0x" + strconv.FormatInt(int64(d.u8(off+1)), 16) + "/0x" + strconv.FormatInt(int64(d.u8(off+2)), 16)
-	}
-	return ""
-}
-
-// The SCTP ports are compared for any protocol of the rule; chunk types depend
-// on what the packet carries behind its header.
-func sctp(a *args) firewall.Cond {
-	conds := append([]firewall.Cond{header(96)}, portConds(a)...)
-	if o, ok := a.get("chunk-types"); ok {
-		switch o.Values[0] {
-		case "any", "all", "only":
-		default:
-			a.fail("chunk types are any, all or only of a list, not %q", o.Values[0])
-		}
-		conds = append(conds, negate(o.Not, fixed("-m sctp --chunk-types "+strings.Join(o.Values, " "))))
-	}
-	return all(conds...)
-}
-
 func decodeDCCP(_ *Context, d *data) []Option {
 	flags, not := d.u16(8), d.u16(10)
 	d.flags("flags", uint64(flags), 15)
@@ -365,7 +249,7 @@ func decodeDCCP(_ *Context, d *data) []Option {
 		opts = append(opts, inv(not&2 != 0, "dport", portRange(d.u16(0), d.u16(2))))
 	}
 	if flags&4 != 0 {
-		opts = append(opts, inv(not&4 != 0, "dccp-types", bitNames(d, uint64(d.u16(12)), dccpTypes[:])))
+		opts = append(opts, inv(not&4 != 0, "dccp-types", bitNames(d, uint64(d.u16(12)), dccpTypes())))
 	}
 	if flags&8 != 0 {
 		opts = append(opts, inv(not&8 != 0, "dccp-option", strconv.Itoa(int(d.u8(14)))))
@@ -373,7 +257,10 @@ func decodeDCCP(_ *Context, d *data) []Option {
 	return opts
 }
 
-var dccpTypes = [...]string{"REQUEST", "RESPONSE", "DATA", "ACK", "DATAACK", "CLOSEREQ", "CLOSE", "RESET", "SYNC", "SYNCACK", "INVALID"}
+// dccpTypes are the names of DCCP packet types, by number.
+func dccpTypes() []string {
+	return []string{"REQUEST", "RESPONSE", "DATA", "ACK", "DATAACK", "CLOSEREQ", "CLOSE", "RESET", "SYNC", "SYNCACK", "INVALID"}
+}
 
 // bitNames prints a bit mask by the names of its bits, commas between.
 func bitNames(d *data, mask uint64, names []string) string {
@@ -411,7 +298,7 @@ words:
 func dccp(a *args) firewall.Cond {
 	conds := append([]firewall.Cond{header(96)}, portConds(a)...)
 	if o, ok := a.get("dccp-types"); ok {
-		mask := a.bitMask(o.Values[0], "a DCCP packet type", dccpTypes[:])
+		mask := a.bitMask(o.Values[0], "a DCCP packet type", dccpTypes())
 		cmp := firewall.Compare{Value: a.c.transport(67, 4)}
 		for n := range uint64(16) {
 			if mask>>n&1 == 1 {
