@@ -47,6 +47,7 @@ var layers = []layer{
 		may: []string{"internal/firewall", "internal/firewall/xt"},
 	},
 	{pattern: "internal/host", may: []string{"internal/firewall", "internal/firewall/kernel"}, pure: true},
+	{pattern: "internal/host/sshd", pure: true},
 	{pattern: "internal/exposure", may: []string{"internal/firewall", "internal/host"}, pure: true},
 	{pattern: "internal/guard/pyre", pure: true},
 	{pattern: "internal/guard/logdate", may: []string{"internal/guard/pyre"}, pure: true},
@@ -55,7 +56,16 @@ var layers = []layer{
 		may: []string{"internal/guard/pyre", "internal/guard/logdate"},
 		ext: []string{"github.com/dlclark/regexp2"},
 	},
+	{pattern: "internal/guard/filters", pure: true}, // embedded files
+	{
+		pattern: "internal/guard/source", pure: true,
+		ext: []string{"github.com/klauspost/compress/zstd", "github.com/ulikunitz/xz"},
+	},
 	{pattern: "internal/guard", pure: true},
+	{
+		pattern: "internal/guard/replay", pure: true,
+		may: []string{"internal/guard", "internal/guard/filter", "internal/guard/logdate", "internal/guard/source"},
+	},
 	{
 		pattern: "internal/report", pure: true,
 		may: []string{"packet", "internal/firewall", "internal/host", "internal/exposure"},
