@@ -186,3 +186,69 @@ func TestDiffLive(t *testing.T) {
 		}
 	})
 }
+
+// TestSnapshotAnswersAlike: a snapshot gives the answers that the machine gave.
+func TestSnapshotAnswersAlike(t *testing.T) {
+	lab.EnterRoot(t, func(t *testing.T) {
+		world(t)
+		lab.LoadNFT(t, `table inet filter { chain input { type filter hook input priority 0; policy drop;
+			iifname "wan0" ip saddr { 10.0.0.0/8, 192.0.2.7 } tcp dport 8080 limit rate 5/second accept
+		}; }`)
+		lab.Run(t, "iptables-legacy", "-A", "INPUT", "-s", "10.9.0.0/16", "-j", "DROP")
+		file := t.TempDir() + "/host.json"
+		sekimori(t, exitDone, "snapshot", "-o", file)
+		for _, args := range [][]string{
+			{"ports", "--format", "json"},
+			{"ports"},
+			{},
+			{"reach", "8080/tcp"},
+			{"reach", "8080/tcp", "--from", "10.9.1.1"},
+			{"trace", "tcp 10.1.2.3:4242 -> 203.0.113.5:8080 in wan0"},
+		} {
+			live := string(sekimori(t, exitDone, args...))
+			saved := string(sekimori(t, exitDone, append(args, "--snapshot", file)...))
+			if d := cmp.Diff(live, saved); d != "" {
+				t.Errorf("%v: -live +snapshot\n%s", args, d)
+			}
+		}
+		info, err := os.Stat(file)
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("the snapshot is readable by others: %v, %v", info.Mode(), err)
+		}
+	})
+}
+
+// TestWithoutRoot: who may not read the rules is told that nothing is known, and
+// never that something is, or is not, reachable.
+func TestWithoutRoot(t *testing.T) {
+	lab.EnterRoot(t, func(t *testing.T) {
+		world(t)
+		lab.LoadNFT(t, "table inet filter { chain input { type filter hook input priority 0; policy drop; }; }")
+		program, err := os.ReadFile("/proc/self/exe")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile("/run/sekimori", program, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		var p report.Ports
+		as := []string{"setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"}
+		if err := json.Unmarshal([]byte(lab.Run(t, append(as, "/run/sekimori", "ports", "--format", "json")...)), &p); err != nil {
+			t.Fatal(err)
+		}
+		for _, k := range p.Sockets {
+			if k.Port == 8080 && k.Reach.Verdict != report.Undecided {
+				t.Errorf("%+v", k.Reach)
+			}
+		}
+		if len(p.Sockets) == 0 || len(p.Unseen) == 0 {
+			t.Errorf("%d sockets, %d things unseen", len(p.Sockets), len(p.Unseen))
+		}
+		text := lab.Run(t, append(as, "/run/sekimori")...)
+		for _, want := range []string{"COULD NOT BE DECIDED", "COULD NOT BE SEEN", "8080/tcp", "needs root", "sudo sekimori"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("no %q in:\n%s", want, text)
+			}
+		}
+	})
+}

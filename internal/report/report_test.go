@@ -166,3 +166,56 @@ func TestNoNull(t *testing.T) {
 		}
 	}
 }
+
+// TestFixedMembers: others build on these names; none may go.
+func TestFixedMembers(t *testing.T) {
+	group := Group{Sources: []string{"10.0.0.0/8"}}
+	reach := "reach.verdict reach.from.interface reach.from.sources reach.from.certain reach.from.except " +
+		"reach.from.because.table reach.from.because.chain reach.from.because.rule reach.from.because.text"
+	for _, c := range []struct {
+		answer  any
+		members string
+	}{
+		{
+			Ports{Sockets: []Socket{{Reach: Reach{From: []Group{group}}}}},
+			"unseen sockets.proto sockets.address sockets.port sockets.pid sockets.process sockets.user sockets.unit sockets.package " +
+				"sockets.listening sockets." + strings.ReplaceAll(reach, " ", " sockets."),
+		},
+		{Port{Reach: Reach{From: []Group{group}}}, "port listening " + reach},
+		{Trace{Steps: []Step{{}}}, "verdict steps.hook steps.table steps.chain steps.rule steps.text steps.effect"},
+		{
+			Diff{Changes: []Change{{}}},
+			"equal changes.from changes.to changes.packets changes.example changes.old_rule.table changes.new_rule.text",
+		},
+	} {
+		var b bytes.Buffer
+		if err := JSON(&b, c.answer); err != nil {
+			t.Fatal(err)
+		}
+		var v any
+		if err := json.Unmarshal(b.Bytes(), &v); err != nil {
+			t.Fatal(err)
+		}
+		for name := range strings.FieldsSeq(c.members) {
+			if !has(v, strings.Split(name, ".")) {
+				t.Errorf("%T has no member %s:\n%s", c.answer, name, b.String())
+			}
+		}
+	}
+}
+
+// has follows a path of members, through the first element of lists.
+func has(v any, path []string) bool {
+	if list, ok := v.([]any); ok && len(list) > 0 {
+		v = list[0]
+	}
+	if len(path) == 0 {
+		return true
+	}
+	object, ok := v.(map[string]any)
+	if !ok {
+		return false
+	}
+	member, ok := object[path[0]]
+	return ok && has(member, path[1:])
+}
