@@ -54,14 +54,19 @@ var layers = []layer{
 	{
 		pattern: "internal/guard/filter", pure: true,
 		may: []string{"internal/guard/pyre", "internal/guard/logdate"},
-		ext: []string{"github.com/dlclark/regexp2"},
 	},
 	{pattern: "internal/guard/filters", pure: true}, // embedded files
 	{
 		pattern: "internal/guard/source", pure: true,
 		ext: []string{"github.com/klauspost/compress/zstd", "github.com/ulikunitz/xz"},
 	},
+	{pattern: "internal/guard/filters", pure: true},
 	{pattern: "internal/guard", pure: true},
+	{pattern: "internal/guard/source", ext: []string{"github.com/klauspost/compress/", "github.com/ulikunitz/xz"}},
+	{
+		pattern: "internal/guard/replay", pure: true,
+		may: []string{"internal/guard", "internal/guard/filter", "internal/guard/logdate", "internal/guard/source"},
+	},
 	{
 		pattern: "internal/guard/replay", pure: true,
 		may: []string{"internal/guard", "internal/guard/filter", "internal/guard/logdate", "internal/guard/source"},
@@ -84,7 +89,7 @@ var layers = []layer{
 		pattern: "cmd/sekimori",
 		may: []string{
 			"packet", "internal/run", "internal/firewall", "internal/firewall/*", "internal/host", "internal/exposure",
-			"internal/report", "internal/observe",
+			"internal/report", "internal/observe", "internal/guard", "internal/guard/*",
 		},
 		ext: []string{"github.com/spf13/", "golang.org/x/sys/unix"},
 	},
