@@ -60,13 +60,7 @@ var layers = []layer{
 		pattern: "internal/guard/source", pure: true,
 		ext: []string{"github.com/klauspost/compress/zstd", "github.com/ulikunitz/xz"},
 	},
-	{pattern: "internal/guard/filters", pure: true},
 	{pattern: "internal/guard", pure: true},
-	{pattern: "internal/guard/source", ext: []string{"github.com/klauspost/compress/", "github.com/ulikunitz/xz"}},
-	{
-		pattern: "internal/guard/replay", pure: true,
-		may: []string{"internal/guard", "internal/guard/filter", "internal/guard/logdate", "internal/guard/source"},
-	},
 	{
 		pattern: "internal/guard/replay", pure: true,
 		may: []string{"internal/guard", "internal/guard/filter", "internal/guard/logdate", "internal/guard/source"},
