@@ -45,8 +45,8 @@ type Verdict struct {
 	Detail string
 }
 
-// VerdictMap looks the key up and takes the verdict found; a miss goes on with
-// the next step of the rule, a hit on Continue with the next rule.
+// VerdictMap looks the key up and takes the verdict found; a miss ends the rule,
+// and Continue goes on with its next step (nft_lookup_eval, nft_do_chain).
 type VerdictMap struct {
 	Key []Value
 	Map *Set

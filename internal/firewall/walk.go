@@ -278,7 +278,7 @@ func (w *walk) call(v Verdict, cur packet.Set, ro *ruleOutcome) {
 }
 
 // verdictMap gives each packet of cur the verdict of the element that its key
-// meets first, and returns those that meet none.
+// meets first, and returns those that go on in the rule.
 func (w *walk) verdictMap(m VerdictMap, cur packet.Set, ro *ruleOutcome) (packet.Set, string) {
 	e := w.e
 	if m.Map == nil || m.Map.Opaque != "" || m.Map.Learns {
@@ -293,6 +293,7 @@ func (w *walk) verdictMap(m VerdictMap, cur packet.Set, ro *ruleOutcome) (packet
 	effect := "no match"
 	groups := groupVerdicts(m.Map.Elems)
 	key := w.keyBits(m.Key)
+	goesOn := e.space.None()
 	for _, g := range groups {
 		if looked.Empty() {
 			break
@@ -309,11 +310,13 @@ func (w *walk) verdictMap(m VerdictMap, cur packet.Set, ro *ruleOutcome) (packet
 		}
 		looked = looked.Minus(hit)
 		effect = g.verdict.String()
-		if g.verdict.Kind != Continue {
+		if g.verdict.Kind == Continue {
+			goesOn = goesOn.Or(hit)
+		} else {
 			w.verdict(g.verdict, hit, ro)
 		}
 	}
-	return looked, effect
+	return goesOn, effect
 }
 
 // verdictGroup is elements of a map with one verdict that can be asked together.

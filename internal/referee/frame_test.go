@@ -120,6 +120,11 @@ func (p *probe) model() packet.Packet {
 							WithExtra("link header present", 1, []byte{1}).
 							WithExtra("link header", 112, link).
 							WithExtra("bridge netfilter", 1, []byte{0})
+	whole := 20 + length
+	if !p.v4() {
+		whole += 20
+	}
+	m = m.WithExtra("meta length", 32, be32(uint32(whole)))
 	if p.v4() {
 		return m.WithExtra("ip id", 16, be16(uint16(p.id))).
 			WithExtra("ip ttl", 8, []byte{p.ttl}).

@@ -450,7 +450,11 @@ func (t *nftTable) rule() string {
 		if t.chance(30) {
 			pre = t.match() + " "
 		}
-		return pre + t.verdictMap()
+		post := ""
+		if t.chance(20) { // met by those that go on, and by nobody else
+			post = " " + t.verdict()
+		}
+		return pre + t.verdictMap() + post
 	}
 	var parts []string
 	for range t.r.IntN(3) {

@@ -204,15 +204,11 @@ func (r *rule) verdictMap(s *set, key []*operand) {
 	for _, e := range s.Elems {
 		goesOn = goesOn || e.Verdict != nil && e.Verdict.Kind == firewall.Continue
 	}
-	if goesOn && r.index+1 < len(r.raw.exprs) {
-		r.opaque("a verdict map with continue before the end of a rule", nil)
-	} else {
-		vals, m := r.askable(s.Set, key)
-		m.Learns = m.Learns || r.n.facts.learns[s]
-		r.emit(firewall.VerdictMap{Key: vals, Map: m})
-	}
+	vals, m := r.askable(s.Set, key)
+	m.Learns = m.Learns || r.n.facts.learns[s]
+	r.emit(firewall.VerdictMap{Key: vals, Map: m})
 	r.sayVerdictMap(key, s)
-	r.ended = true
+	r.ended = !goesOn
 }
 
 // mapLookup loads what a map holds for the key; a miss ends the rule.
