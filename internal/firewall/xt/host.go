@@ -14,7 +14,7 @@ func hostMatches() table {
 	t := make(table)
 	t.match("owner", "uid-owner! gid-owner! socket-exists!:0 suppl-groups:0", []int{0, 20}, decodeOwner, owner)
 	t.match("cgroup", "cgroup! path!", []int{8, 4112, 528}, decodeCgroup, cgroup)
-	t.match("socket", "transparent:0 nowildcard:0 restore-skmark:0", []int{1, 1, 1, 1}, decodeSocket, nil).steps = socket
+	t.match("socket", "transparent:0 nowildcard:0 restore-skmark:0", []int{noBytes, 1, 1, 1}, decodeSocket, nil).steps = socket
 	t.match("physdev",
 		"physdev-in! physdev-out! physdev-is-in!:0 physdev-is-out!:0 physdev-is-bridged!:0",
 		[]int{66}, decodePhysdev, physdev)
@@ -150,6 +150,9 @@ func cgroup(a *args) firewall.Cond {
 }
 
 func decodeSocket(_ *Context, d *data) []Option {
+	if d.rev == 0 {
+		return nil
+	}
 	flags := d.u8(0)
 	d.flags("flags", uint64(flags), uint64([...]uint8{0, 1, 3, 7}[d.rev]))
 	var opts []Option
@@ -214,7 +217,8 @@ func decodePhysdev(_ *Context, d *data) []Option {
 }
 
 // physdev follows physdev_mt in xt_physdev.c. A packet that does not come
-// through a bridge whose packets iptables sees has no port at all.
+// through a bridge whose packets iptables sees has no port at all; one that does
+// but whose way out is not known matches no name of a port, inverted or not.
 func physdev(a *args) firewall.Cond {
 	bridged := equal(a.c.free("bridge netfilter", 1), 1)
 	hasOut := equal(a.c.free("physdev out known", 1), 1)
@@ -234,7 +238,7 @@ func physdev(a *args) firewall.Cond {
 		case "physdev-in":
 			conds = append(conds, negate(o.Not, a.nameIs("physdev in", o.Values[0])))
 		case "physdev-out":
-			conds = append(conds, negate(o.Not, either(firewall.Not{Of: hasOut}, a.nameIs("physdev out", o.Values[0]))))
+			conds = append(conds, hasOut, negate(o.Not, a.nameIs("physdev out", o.Values[0])))
 		}
 	}
 	if len(a.opts) == 0 {
@@ -348,10 +352,7 @@ func devgroup(a *args) firewall.Cond {
 			continue
 		}
 		want, mask := a.masked(o.Values[0], 0xffffffff)
-		cond := firewall.Cond(firewall.Const(false))
-		if want&^mask == 0 {
-			cond = maskedEqual(a.c.free(field, 32), bigEndian(uint64(want), 32), bigEndian(uint64(mask), 32))
-		}
+		cond := maskedEqual(a.c.free(field, 32), bigEndian(uint64(want), 32), bigEndian(uint64(mask), 32))
 		conds = append(conds, negate(o.Not, cond))
 	}
 	return all(conds...)

@@ -106,7 +106,7 @@ func decodeFrag(_ *Context, d *data) []Option {
 	return opts
 }
 
-// frag follows frag_mt6 in ip6t_frag.c, which takes the header for 8 bytes long.
+// frag follows frag_mt6 in ip6t_frag.c, which never looks at the length.
 func frag(a *args) firewall.Cond {
 	conds := []firewall.Cond{a.exists("exthdr frag")}
 	for _, o := range a.opts {
@@ -116,7 +116,8 @@ func frag(a *args) firewall.Cond {
 			lo, hi := a.span(o.Values[0], ":", 0xffffffff)
 			cond = between(a.c.free("frag id", 32), lo, hi)
 		case "fraglen":
-			cond = firewall.Const(a.number(o.Values[0], 0xffffffff) == 8)
+			a.number(o.Values[0], 0xffffffff)
+			continue
 		case "fragres":
 			cond = equal(a.c.free("frag reserved", 10), 0)
 		case "fragfirst":
