@@ -1,7 +1,10 @@
 package iptables_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
+	"encoding/json"
 	"os"
 	"strings"
 	"testing"
@@ -301,6 +304,32 @@ func native(text string) bool {
 		}
 	}
 	return false
+}
+
+func writeRecording(t *testing.T, f tools, saved string, d kernel.Dump) {
+	t.Helper()
+	r := recording{Family: uint8(f.family), Saved: saved, Kernel: strings.TrimSpace(lab.Run(t, "uname", "-r"))}
+	for _, table := range d.Tables {
+		if table.Family == r.Family {
+			r.Dump.Tables = append(r.Dump.Tables, table)
+		}
+	}
+	r.Dump.IPSets = d.IPSets
+	b, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var z bytes.Buffer
+	w := gzip.NewWriter(&z)
+	if _, err := w.Write(b); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(recordingFile(f), z.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func parse(t *testing.T, f firewall.Family, text string) *firewall.Ruleset {

@@ -11,7 +11,6 @@ import (
 
 	"sekimori/internal/firewall"
 	"sekimori/internal/firewall/kernel"
-	"sekimori/internal/lab"
 )
 
 // recordVariable, set in the environment of TestLegacyMeansTheSame, writes what the
@@ -52,32 +51,6 @@ func recordings(tb testing.TB) []recording {
 		out = append(out, r)
 	}
 	return out
-}
-
-func writeRecording(t *testing.T, f tools, saved string, d kernel.Dump) {
-	t.Helper()
-	r := recording{Family: uint8(f.family), Saved: saved, Kernel: strings.TrimSpace(lab.Run(t, "uname", "-r"))}
-	for _, table := range d.Tables {
-		if table.Family == r.Family {
-			r.Dump.Tables = append(r.Dump.Tables, table)
-		}
-	}
-	r.Dump.IPSets = d.IPSets
-	b, err := json.Marshal(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var z bytes.Buffer
-	w := gzip.NewWriter(&z)
-	if _, err := w.Write(b); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(recordingFile(f), z.Bytes(), 0o644); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // TestRecorded reads the recorded tables as they were read live, on any machine.
