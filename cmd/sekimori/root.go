@@ -52,7 +52,7 @@ Without a command it says so in short, worst first.`,
 	root.SetVersionTemplate("sekimori {{.Version}}\n")
 	root.AddCommand(
 		newPorts(io), newReach(io), newTrace(io), newDiff(io),
-		newReplay(io),
+		newReplay(io), newFilter(io),
 		newSnapshot(io), newLoadNFT(io),
 		newVersion(io),
 	)

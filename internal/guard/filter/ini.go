@@ -15,6 +15,7 @@ type Position struct {
 	Line int    // from 1; 0 for the file as a whole
 }
 
+// String returns "file:line".
 func (p Position) String() string {
 	if p.Line == 0 {
 		return p.File
@@ -28,11 +29,13 @@ type Error struct {
 	Msg string
 }
 
+// Error returns "file:line: what is wrong".
 func (e *Error) Error() string { return e.Pos.String() + ": " + e.Msg }
 
 // An Errors holds everything that is wrong, in the order in which it was found.
 type Errors []*Error
 
+// Error returns one line for each.
 func (e Errors) Error() string {
 	var b strings.Builder
 	for i, err := range e {

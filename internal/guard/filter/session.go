@@ -85,8 +85,7 @@ func (m *Match) Users() []string { return m.record.users }
 
 // A Counts says what a Session has seen.
 type Counts struct {
-	Lines     uint64 // given to Line
-	Candidate uint64 // that had the literals of a pattern
+	Lines     uint64 // given to it; of a Run, those that had a literal of its filter
 	Matched   uint64
 	Exhausted uint64 // for which the effort did not suffice: it is not known whether they match
 	Undated   uint64 // that matched without a date of their own

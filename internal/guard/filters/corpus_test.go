@@ -188,3 +188,45 @@ func corpusDir(t *testing.T, name string) string {
 	}
 	return filepath.Join(dir, name)
 }
+
+// The recorded log of an sshd under attack: everybody who guessed, told by
+// hand, is found with the first guess; who came but did not guess (closed the
+// connection, or only has a name that maps nowhere), and the one who logged in,
+// are not.
+func TestRecordedAttack(t *testing.T) {
+	attackers := strings.Fields(`
+		103.207.39.16 103.207.39.165 103.207.39.212 103.99.0.122 104.192.3.34 106.5.5.195 112.95.230.3 119.4.203.64
+		123.235.32.19 173.234.31.186 175.102.13.6 181.214.87.4 183.136.162.51 183.62.140.253 185.190.58.151
+		187.141.143.180 191.210.223.172 195.154.37.122 202.100.179.208 5.188.10.180 5.36.59.76 52.80.34.196 60.2.12.12
+		88.147.143.242`)
+	innocent := map[string]string{
+		"119.137.62.142": "logged in by password", "1.237.174.253": "no attempt", "212.47.254.145": "no attempt",
+		"188.132.244.89": "no attempt", "177.79.82.136": "no attempt", "194.190.163.22": "no attempt",
+	}
+	data, err := os.ReadFile(filepath.Join(corpusDir(t, "sshd-logs"), "OpenSSH_2k.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := newRun(t, "sshd", "normal")
+	found := map[string]int{}
+	for line := range strings.Lines(string(data)) {
+		for _, h := range run.Line([]byte(line)) {
+			found[h.ID]++
+		}
+	}
+	for _, a := range attackers {
+		if found[a] == 0 {
+			t.Errorf("%s guessed and is not found", a)
+		}
+		delete(found, a)
+	}
+	for a, n := range found {
+		if why := innocent[a]; why != "" {
+			t.Errorf("%s: %d failures, but: %s", a, n, why)
+			continue
+		}
+		if _, err := netip.ParseAddr(a); err == nil {
+			t.Errorf("%s: %d failures, and nobody has heard of it", a, n)
+		}
+	}
+}

@@ -31,6 +31,7 @@ type SyntaxError struct {
 	Msg     string
 }
 
+// Error returns what is wrong and where in the pattern.
 func (e *SyntaxError) Error() string {
 	return fmt.Sprintf("%s at position %d", e.Msg, e.Offset)
 }

@@ -1,0 +1,41 @@
+// Package filter reads filters in fail2ban's format and finds failures in lines
+// of logs with them.
+//
+// A filter is loaded, compiled and run:
+//
+//	d, err := filter.Load(os.DirFS("/etc/fail2ban"), "sshd", map[string]string{"mode": "aggressive"})
+//	f, err := filter.Compile(d)
+//	run, err := filter.NewSet(f).NewRun(filter.Settings{Clock: logdate.Clock{Now: now, Local: loc}})
+//	for _, hit := range run.Line(line) { … hit.Addr … }
+//
+// # The language
+//
+// It is that of fail2ban 1.0 and 1.1, man page jail.conf(5): [INCLUDES] before
+// and after, NAME.local and NAME.d beside NAME.conf, [DEFAULT], %(name)s also as
+// %(section/name)s and %(known/name)s, <name> and <a-<b>>, [Init], options in
+// brackets; prefregex, failregex, ignoreregex, maxlines, datepattern,
+// journalmatch; <HOST>, <ADDR>, <SUBNET>, <CIDR>, <DNS>, <IP4>, <IP6>,
+// <SKIPLINES>, <F-...> with what they mean over several lines of one session:
+// mlfid, nofail, mlfforget, mlfgained, alt_ and tuple_. Regular expressions are
+// Python's, package pyre.
+//
+// Where it differs, on purpose:
+//
+//   - Names are never looked up. A failure by a name has an ID and no Addr.
+//   - Nothing in a log starts a process or opens a file.
+//   - Of a line, MaxLine bytes are looked at. All patterns of a filter together
+//     have a budget for each line; a line for which it does not suffice is
+//     counted (Counts.Exhausted), not taken for one that does not match.
+//   - A file that includes itself is an error, not passed over.
+//
+// # One pass
+//
+// From every pattern, literals are taken of which a line must have one. A Set
+// looks for the literals of all its patterns in one scan, and only patterns
+// whose literal is there are tried. The date is looked for on such lines only,
+// and read only if a pattern matched. So a detector of dates learns from these
+// lines alone: where a log mixes forms of dates in a way that fail2ban would
+// tell apart by lines that match nothing, the two may choose differently.
+// Patterns over several lines (maxlines), those without literals, and dates
+// that may begin inside of a word ({UNB}, **) see every line.
+package filter
