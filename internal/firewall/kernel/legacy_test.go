@@ -47,10 +47,7 @@ func legacyTables(tb testing.TB) []LegacyTable {
 }
 
 // blob makes tables of iptables-legacy.
-type blob struct {
-	b     []byte
-	hooks []uint32
-}
+type blob struct{ b []byte }
 
 // entry appends an entry with a standard target: a verdict, or an offset.
 func (b *blob) entry(verdict int32) uint32 {
