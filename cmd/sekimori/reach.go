@@ -105,6 +105,9 @@ func parsePort(text string) (proto string, number uint16, err error) {
 		return "", 0, usage("did you mean: "+text+"/tcp", "port %q has no protocol", text)
 	}
 	right = strings.ToLower(right)
+	if slices.Contains(protocols, strings.ToLower(left)) {
+		return "", 0, usage("did you mean: "+right+"/"+strings.ToLower(left), "%q is the wrong way round", text)
+	}
 	n, err := strconv.ParseUint(left, 10, 16)
 	if err != nil || n == 0 {
 		return "", 0, usage("for example: 22/tcp", "%q is not a port: want a number from 1 to 65535", left)
