@@ -105,9 +105,21 @@ func structures(tb testing.TB, add func(target bool, name string, rev uint8, dat
 // protocolOf is the option that a match needs before it.
 func protocolOf(text string) string {
 	for _, p := range [][2]string{
-		{"-m tcp ", "tcp"}, {"-m udp ", "udp"}, {"-m udplite ", "udplite"}, {"-m sctp ", "sctp"}, {"-m dccp ", "dccp"}, {"-m esp ", "esp"},
-		{"-m ipcomp ", "ipcomp"}, {"-m tcpmss ", "tcp"}, {"-m osf ", "tcp"}, {"-m icmp ", "icmp"}, {"-m icmp6 ", "ipv6-icmp"}, {"-m icmpv6 ", "ipv6-icmp"},
-		{"-m mh ", "mh"}, {"-m multiport ", "tcp"}, {"-m ah ", "ah"},
+		{"-m tcp ", "tcp"},
+		{"-m udp ", "udp"},
+		{"-m udplite ", "udplite"},
+		{"-m sctp ", "sctp"},
+		{"-m dccp ", "dccp"},
+		{"-m esp ", "esp"},
+		{"-m ipcomp ", "ipcomp"},
+		{"-m tcpmss ", "tcp"},
+		{"-m osf ", "tcp"},
+		{"-m icmp ", "icmp"},
+		{"-m icmp6 ", "ipv6-icmp"},
+		{"-m icmpv6 ", "ipv6-icmp"},
+		{"-m mh ", "mh"},
+		{"-m multiport ", "tcp"},
+		{"-m ah ", "ah"},
 	} {
 		if strings.HasPrefix(text+" ", p[0]) {
 			return "-p " + p[1] + " "
