@@ -49,6 +49,7 @@ func byteOf(typ uint16, n byte) []byte { return attribute(typ, []byte{n}) }
 func port(n uint16) []byte {
 	return attribute(attrPort|netOrder, binary.BigEndian.AppendUint16(nil, n))
 }
+
 func number(typ uint16, n uint32) []byte {
 	return attribute(typ|netOrder, binary.BigEndian.AppendUint32(nil, n))
 }
@@ -170,17 +171,20 @@ func testSets() []testSet {
 		},
 		{"ipmark", "hash:ip,mark", 0, 2, nil, [][]byte{join(address(attrIP, "192.0.2.1"), number(attrMark, 5))}, []string{"192.0.2.1 00000005"}},
 		{
-			"bitip", "bitmap:ip", 0, 2, [][]byte{address(attrIP, "10.0.0.0"), byteOf(attrCIDR, 16), byteOf(attrNetmask, 24)},
+			"bitip", "bitmap:ip", 0, 2,
+			[][]byte{address(attrIP, "10.0.0.0"), byteOf(attrCIDR, 16), byteOf(attrNetmask, 24)},
 			[][]byte{address(attrIP, "10.0.5.0")},
 			[]string{"10.0.5.0-10.0.5.255"},
 		},
 		{
-			"bitipmac", "bitmap:ip,mac", 0, 2, [][]byte{address(attrIP, "10.0.0.0"), byteOf(attrCIDR, 24)},
+			"bitipmac", "bitmap:ip,mac", 0, 2,
+			[][]byte{address(attrIP, "10.0.0.0"), byteOf(attrCIDR, 24)},
 			[][]byte{join(address(attrIP, "10.0.0.5"), attribute(attrEther, []byte{0, 17, 34, 51, 68, 85}))},
 			[]string{"10.0.0.5 001122334455"},
 		},
 		{
-			"bitport", "bitmap:port", 0, 0, [][]byte{port(0), attribute(attrPortTo|netOrder, []byte{0xff, 0xff})},
+			"bitport", "bitmap:port", 0, 0,
+			[][]byte{port(0), attribute(attrPortTo|netOrder, []byte{0xff, 0xff})},
 			[][]byte{port(22), port(443)},
 			[]string{"0016", "01bb"},
 		},
