@@ -324,8 +324,14 @@ func (a *args) mhType(s string) (lo, hi uint64) {
 // short names.
 func ipv6Headers() [][2]string {
 	return [][2]string{
-		{"proto", "prot"}, {"ipv6-nonxt", "none"}, {"esp", "esp"}, {"ah", "auth"}, {"ipv6-frag", "frag"}, {"ipv6-route", "route"},
-		{"ipv6-opts", "dst"}, {"hop-by-hop", "hop"},
+		{"proto", "prot"},
+		{"ipv6-nonxt", "none"},
+		{"esp", "esp"},
+		{"ah", "auth"},
+		{"ipv6-frag", "frag"},
+		{"ipv6-route", "route"},
+		{"ipv6-opts", "dst"},
+		{"hop-by-hop", "hop"},
 	}
 }
 
