@@ -140,8 +140,10 @@ func (t *iptTable) module() string {
 	}
 	if t.open && t.chance(20) {
 		t.used = true
-		m = []string{"-m limit --limit 100/sec", "-m statistic --mode random --probability 0.5", "-m hashlimit --hashlimit-upto 5/sec --hashlimit-mode srcip --hashlimit-name hl",
-			"-m recent --name r --set --rsource", "-m recent --name r --update --seconds 60 --hitcount 3 --rsource"}
+		m = []string{
+			"-m limit --limit 100/sec", "-m statistic --mode random --probability 0.5", "-m hashlimit --hashlimit-upto 5/sec --hashlimit-mode srcip --hashlimit-name hl",
+			"-m recent --name r --set --rsource", "-m recent --name r --update --seconds 60 --hitcount 3 --rsource",
+		}
 	}
 	return t.one(m...)
 }
@@ -177,8 +179,10 @@ func (t *iptTable) translation() string {
 	}
 	ports := t.one("-p tcp -m tcp", "-p udp -m udp") + " --dport " + t.one("22", "80", "1000:2000")
 	if t.chain == "PREROUTING" {
-		m := []string{t.interfaces() + " " + t.addresses() + " " + ports + " -j DNAT --to-destination " + addr, ports + " -j DNAT --to-destination " + port + ":" + t.singlePort(),
-			ports + " -j REDIRECT --to-ports " + t.singlePort(), t.addresses() + " " + ports + " -j REDIRECT", t.addresses() + " -j DNAT --to-destination " + addr}
+		m := []string{
+			t.interfaces() + " " + t.addresses() + " " + ports + " -j DNAT --to-destination " + addr, ports + " -j DNAT --to-destination " + port + ":" + t.singlePort(),
+			ports + " -j REDIRECT --to-ports " + t.singlePort(), t.addresses() + " " + ports + " -j REDIRECT", t.addresses() + " -j DNAT --to-destination " + addr,
+		}
 		if !t.v6 {
 			m = append(m, "-d 198.51.100.0/25 -j NETMAP --to 203.0.113.0/25", ports+" -m addrtype --dst-type LOCAL -j DNAT --to-destination "+addr)
 		}
