@@ -60,7 +60,8 @@ cross: ## builds for the other systems
 	@set -e; for t in $(TARGETS); do echo "build $$t"; \
 	CGO_ENABLED=0 GOOS=$${t%/*} GOARCH=$${t#*/} go build -trimpath ./...; done
 
-format:
+format: ## what go fix and gofumpt mend by themselves
+	go fix ./...
 	$(TOOL) gofumpt -w .
 
 clean:
