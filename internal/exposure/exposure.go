@@ -59,6 +59,7 @@ type Host struct {
 	families []family
 	devices  map[int]string
 	owners   map[int]*host.Process
+	localnet bool // some interface takes packets to 127.0.0.0/8 from outside
 }
 
 // family is the evaluation of one family; err is not nil where it could not be
@@ -83,6 +84,7 @@ func Evaluate(s *host.Snapshot, rules *firewall.Ruleset, maxNodes int, families 
 		h.owners[s.Processes[i].PID] = &s.Processes[i]
 	}
 	facts := s.Facts()
+	h.localnet = len(facts.RouteLocalnet) > 0
 	if len(families) == 0 {
 		families = []firewall.Family{firewall.IPv4, firewall.IPv6}
 	}
@@ -151,7 +153,7 @@ func (h *Host) ask(sockets []Socket) {
 		answers[i] = make([]firewall.Reach, len(sockets))
 		wait.Go(func() {
 			for j, k := range sockets {
-				if p, ok := k.question(); ok && f.concerns(k.Socket) {
+				if p, ok := h.question(k); ok && f.concerns(k.Socket) {
 					answers[i][j] = f.socket(p)
 				}
 			}
@@ -160,7 +162,7 @@ func (h *Host) ask(sockets []Socket) {
 	wait.Wait()
 	for j := range sockets {
 		k := &sockets[j]
-		if _, ok := k.question(); !ok {
+		if _, ok := h.question(*k); !ok {
 			k.Reach = k.unasked()
 			continue
 		}
@@ -180,14 +182,15 @@ func (h *Host) explain(r *Reach) {
 
 // question is what to ask the rules about a socket; false where they are not to
 // be asked.
-func (k Socket) question() (firewall.Port, bool) {
+func (h *Host) question(k Socket) (firewall.Port, bool) {
 	addr := k.Local.Addr().WithZone("").Unmap()
 	number, known := protocolNumber(k.Proto)
 	p := firewall.Port{Protocol: number, Number: k.Local.Port(), Addr: addr, Interface: k.Device}
 	if k.Proto == "raw" {
 		p.Protocol, p.Number = uint8(k.Local.Port()), 0
 	}
-	return p, known && !addr.IsLoopback() && (k.Interface == 0 || k.Device != "")
+	closed := addr.IsLoopback() && (addr.Is6() || !h.localnet)
+	return p, known && !closed && (k.Interface == 0 || k.Device != "")
 }
 
 // unasked is the answer about a socket that the rules are not asked about.

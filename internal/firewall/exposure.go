@@ -153,18 +153,7 @@ func (e *Engine) accepting(rs *Ruleset, way Way, in packet.Set) Result {
 
 // translates reports whether a ruleset rewrites destinations.
 func translates(rs *Ruleset) bool {
-	for _, t := range rs.Tables {
-		for _, c := range t.Chains {
-			for _, r := range c.Rules {
-				for _, s := range r.Steps {
-					if n, ok := s.(NAT); ok && (n.Kind == DNAT || n.Kind == Redirect) {
-						return true
-					}
-				}
-			}
-		}
-	}
-	return false
+	return anyNAT(rs, func(n NAT) bool { return n.Kind == DNAT || n.Kind == Redirect })
 }
 
 // ownSources are the sources that are not "outside": loopback and the host's own
@@ -176,7 +165,8 @@ func (e *Engine) ownSources() packet.Set {
 
 // newFromOutside returns whole packets that begin a connection and come in by an
 // interface other than loopback, to an address that is not loopback: routing
-// refuses 127.0.0.0/8 from a wire (ip_route_input_slow).
+// refuses 127.0.0.0/8 from a wire (ip_route_input_slow) but where route_localnet is
+// set.
 func (e *Engine) newFromOutside() packet.Set {
 	sp := e.space
 	s := e.Arriving(sp.States(packet.New).Or(sp.States(packet.Untracked)))
@@ -188,7 +178,11 @@ func (e *Engine) newFromOutside() packet.Set {
 	if !e.facts.Known {
 		s = s.Minus(e.ifaceSet(Interface{Name: "lo"}))
 	}
-	s = s.Minus(sp.Prefixes(packet.Dst, loopback4, loopback6))
+	local := sp.Prefixes(packet.Dst, loopback4, loopback6)
+	for _, name := range e.facts.RouteLocalnet {
+		local = local.Minus(e.ifaceSet(Interface{Name: name}).And(sp.Prefixes(packet.Dst, loopback4)))
+	}
+	s = s.Minus(local)
 	if e.family == IPv4 {
 		s = s.And(sp.Values(packet.Fragment, packet.Range{}, packet.Range{Lo: 0x4000, Hi: 0x4000}))
 	} else {

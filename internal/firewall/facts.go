@@ -25,6 +25,9 @@ type Facts struct {
 	// Forward4 and Forward6 are net.ipv4.ip_forward and
 	// net.ipv6.conf.all.forwarding.
 	Forward4, Forward6 bool
+	// RouteLocalnet are the interfaces that take packets to 127.0.0.0/8 from
+	// outside (net.ipv4.conf.NAME.route_localnet, or all).
+	RouteLocalnet []string
 	// NoTCPLoose is true where net.netfilter.nf_conntrack_tcp_loose is 0.
 	NoTCPLoose bool
 }

@@ -80,6 +80,8 @@ type follower struct {
 	policy   func(c *Chain, reached, ended packet.Set) // told of each policy that decides, or nil
 	flows    []Flow
 	res      Result
+	// admitted are the packets that may pass whatever the rules say.
+	admitted packet.Set
 }
 
 // Follow sends the packets of in along a way through the ruleset. With reasons,
@@ -94,6 +96,7 @@ func (e *Engine) Follow(rs *Ruleset, way Way, in packet.Set, reasons bool) Resul
 func (f *follower) run(in packet.Set) Result {
 	none := f.e.space.None()
 	f.res = Result{Accept: none, Drop: none, Reject: none}
+	f.admitted = none
 	v := f.e.newEnv()
 	v.version = f.e.nextVersion()
 	given := in
@@ -117,8 +120,24 @@ func (f *follower) run(in packet.Set) Result {
 		f.res.Accept = f.res.Accept.Or(fl.Set)
 		f.res.Flows = append(f.res.Flows, fl)
 	}
+	f.admit(v)
 	f.res.within(given)
 	return f.res
+}
+
+// admit makes undecided what was refused, where something that could not be
+// evaluated may have sent it another way.
+func (f *follower) admit(v env) {
+	e := f.e
+	v.tracked = true
+	extra := f.admitted.And(f.res.Drop.Or(f.res.Reject)).Minus(f.res.Accept)
+	if extra.Empty() {
+		return
+	}
+	f.res.Accept = f.res.Accept.Or(extra)
+	f.res.Drop, f.res.Reject = f.res.Drop.Minus(extra), f.res.Reject.Minus(extra)
+	v.version = e.nextVersion()
+	f.res.Flows = append(f.res.Flows, Flow{Set: extra, env: v})
 }
 
 // leavesUnknown makes the rules of the hooks before routing see no output
@@ -157,20 +176,55 @@ func (f *follower) obstacles() {
 		}
 		text := o.What + ": " + o.Why
 		f.mayRefuse(text, text, o.Interface)
+		if o.MayAdmit {
+			f.mayAdmit(text, o.Interface)
+		}
 	}
+	if takesByProxy(f.rs) {
+		f.mayAdmit("a rule that hands packets to a local program whatever their address (tproxy)", "")
+	}
+}
+
+// mayAdmit makes the refusal of packets of an interface ("" any) undecided.
+func (f *follower) mayAdmit(text, iface string) {
+	f.admitted = f.admitted.Or(f.e.undecodedSet(text+": admits", text).And(f.on(iface)))
+}
+
+// on returns the packets that pass a device, "" being any.
+func (f *follower) on(iface string) packet.Set {
+	switch {
+	case iface == "":
+		return f.e.space.All()
+	case f.way == WayOutput:
+		return f.e.ifaceSet(Interface{Name: iface, Out: true})
+	}
+	return f.e.byWayOf(iface)
+}
+
+// takesByProxy reports whether a ruleset has a TPROXY rule.
+func takesByProxy(rs *Ruleset) bool {
+	return anyNAT(rs, func(n NAT) bool { return n.TProxy })
+}
+
+// anyNAT reports whether some translation of a ruleset is of a kind.
+func anyNAT(rs *Ruleset, is func(NAT) bool) bool {
+	for _, t := range rs.Tables {
+		for _, c := range t.Chains {
+			for _, r := range c.Rules {
+				for _, s := range r.Steps {
+					if n, ok := s.(NAT); ok && is(n) {
+						return true
+					}
+				}
+			}
+		}
+	}
+	return false
 }
 
 // mayRefuse makes the verdict on packets of an interface ("" any) undecided.
 func (f *follower) mayRefuse(content, text, iface string) {
-	e := f.e
-	hit := e.undecodedSet(content, text)
-	if iface != "" {
-		if f.way == WayOutput {
-			hit = hit.And(e.ifaceSet(Interface{Name: iface, Out: true}))
-		} else {
-			hit = hit.And(e.byWayOf(iface))
-		}
-	}
+	hit := f.e.undecodedSet(content, text).And(f.on(iface))
 	for i := range f.flows {
 		f.res.Drop = f.res.Drop.Or(f.flows[i].Set.And(hit))
 		f.flows[i].Set = f.flows[i].Set.Minus(hit)

@@ -211,7 +211,20 @@ func (e *Engine) leaving(v *env) packet.Set {
 	for _, r := range e.byInterface(e.dstBits(v)) {
 		s = s.Or(r.dst.And(e.ifaceSet(Interface{Out: true, Name: r.name})))
 	}
-	return s
+	if e.facts.RoutesPartial == "" {
+		return s
+	}
+	// Where rules choose among routing tables, a packet may leave by any
+	// interface, but by one.
+	text := "by which interface the packet leaves (" + e.facts.RoutesPartial + ")"
+	elsewhere := e.varyingSet(text, text)
+	any, other := e.space.None(), e.space.All()
+	for _, i := range e.facts.Interfaces {
+		by := other.And(e.varyingSet(text+" "+i.Name, text))
+		any = any.Or(by.And(e.ifaceSet(Interface{Out: true, Name: i.Name})))
+		other = other.Minus(by)
+	}
+	return e.space.If(elsewhere, any, s)
 }
 
 // reversePath returns the packets to whose source the kernel has a route, out of

@@ -90,6 +90,10 @@ type Obstacle struct {
 	Family Family
 	// Hooks it can act at; empty means every packet on any way.
 	Hooks []Hook
+	// MayAdmit is true where it can also let packets through that the rules
+	// refuse, by sending them elsewhere: what rewrites packets, and rules that
+	// could not be read.
+	MayAdmit bool
 }
 
 // Table is a named collection of chains and sets.

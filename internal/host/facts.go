@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"sekimori/internal/firewall"
 )
@@ -38,6 +39,9 @@ func (s *Snapshot) Facts() firewall.Facts {
 			f.Local = append(f.Local, netip.PrefixFrom(a.Prefix.Addr(), a.Prefix.Addr().BitLen()))
 		}
 		f.Interfaces = append(f.Interfaces, h)
+		if s.routesLocalnet(i.Name) {
+			f.RouteLocalnet = append(f.RouteLocalnet, i.Name)
+		}
 	}
 	tables, partial := s.plainTables()
 	f.RoutesPartial = partial
@@ -53,6 +57,21 @@ func (s *Snapshot) Facts() firewall.Facts {
 	unique(&f.Multicast)
 	return f
 }
+
+// routesLocalnet reports whether packets to 127.0.0.0/8 are taken from outside by
+// an interface.
+func (s *Snapshot) routesLocalnet(name string) bool {
+	for _, n := range []string{"all", sysctlName(name)} {
+		if v, known := s.Sysctls["net.ipv4.conf."+n+".route_localnet"]; known && v != "0" {
+			return true
+		}
+	}
+	return false
+}
+
+// sysctlName is an interface's name as part of a sysctl's, where a dot is a
+// slash (sysctl(8)).
+func sysctlName(iface string) string { return strings.ReplaceAll(iface, ".", "/") }
 
 // fixedBroadcast and fixedMulticast are the addresses that have their type
 // without a route: __inet_dev_addr_type in the kernel's net/ipv4/fib_frontend.c,

@@ -28,7 +28,7 @@ func Decode(d *Dump, ifaces []firewall.HostInterface) *firewall.Ruleset {
 		}
 	}
 	for _, u := range d.Unread {
-		rs.Obstacles = append(rs.Obstacles, firewall.Obstacle{What: u.What, Why: "could not be read: " + u.Why})
+		rs.Obstacles = append(rs.Obstacles, firewall.Obstacle{What: u.What, Why: "could not be read: " + u.Why, MayAdmit: u.What != "arp_tables"})
 	}
 	return rs
 }
@@ -55,6 +55,7 @@ func programObstacle(p Program) firewall.Obstacle {
 	switch {
 	case p.Kind == "xdp", p.Kind == "tc", p.Kind == "tcx":
 		o.Hooks = []firewall.Hook{firewall.Ingress} // those at egress are not said to drop
+		o.MayAdmit = true                           // by rewriting
 	case p.Kind == "cgroup-skb" && strings.HasPrefix(p.Attach, "ingress"):
 		o.Hooks = []firewall.Hook{firewall.Input}
 	}

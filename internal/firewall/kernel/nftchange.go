@@ -88,7 +88,7 @@ func (r *rule) rewrite(a *reader, f firewall.Field, off, n int) error {
 		r.n.obstacle(firewall.Obstacle{
 			What:   fmt.Sprintf("rule of %s (handle %d): %s", r.c.Place(), r.raw.handle, what),
 			Why:    "it rewrites a part of the packet that decides where the packet goes",
-			Family: ipFamily(r.t.Family),
+			Family: ipFamily(r.t.Family), MayAdmit: true,
 		})
 		return nil
 	}
