@@ -13,27 +13,12 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"sekimori/internal/firewall"
-	"sekimori/internal/firewall/iptables"
 	"sekimori/internal/firewall/kernel"
 	"sekimori/internal/lab"
 	"sekimori/internal/observe"
 )
 
 func TestMain(m *testing.M) { lab.Main(m) }
-
-// tools are the commands of one family.
-type tools struct {
-	family  firewall.Family
-	command string // iptables or ip6tables
-	rules   string // the file with one rule for every extension
-}
-
-func families() []tools {
-	return []tools{
-		{firewall.IPv4, "iptables", "testdata/extensions.ip4"},
-		{firewall.IPv6, "ip6tables", "testdata/extensions.ip6"},
-	}
-}
 
 // extensionRule is a line of a file of extensions.
 type extensionRule struct{ table, chain, options string }
@@ -116,17 +101,6 @@ func filters(t *testing.T) kernel.Dump {
 		t.Fatal(err)
 	}
 	return snap.Filters
-}
-
-func findTable(t *testing.T, rs *firewall.Ruleset, name string) *firewall.Table {
-	t.Helper()
-	for _, table := range rs.Tables {
-		if table.Name == name {
-			return table
-		}
-	}
-	t.Fatalf("no table %s", name)
-	return nil
 }
 
 // TestLegacyMeansTheSame loads every extension that the kernel has into
@@ -332,48 +306,6 @@ func writeRecording(t *testing.T, f tools, saved string, d kernel.Dump) {
 	}
 }
 
-func parse(t *testing.T, f firewall.Family, text string) *firewall.Ruleset {
-	t.Helper()
-	rs, err := iptables.Parse(f, []byte(text))
-	if err != nil {
-		t.Fatalf("%v", err)
-	}
-	return rs
-}
-
-// compareText compares the text of the kernel's rules with the output of
-// iptables-save, line by line.
-func compareText(t *testing.T, got *firewall.Ruleset, saved string) {
-	t.Helper()
-	var table *firewall.Table
-	next := map[string]int{}
-	lines := 0
-	for line := range strings.Lines(saved) {
-		line = strings.TrimRight(line, "\n")
-		switch {
-		case strings.HasPrefix(line, "*"):
-			table = findTable(t, got, line[1:])
-			clear(next)
-		case strings.HasPrefix(line, "-A "):
-			chain := strings.Fields(line)[1]
-			n := next[chain]
-			next[chain]++
-			lines++
-			c := table.Chain(chain)
-			if c == nil || n >= len(c.Rules) {
-				t.Errorf("%s: no such rule from the kernel", line)
-				continue
-			}
-			if c.Rules[n].Text != line {
-				t.Errorf("text of a rule\nkernel %s\nsaved  %s", c.Rules[n].Text, line)
-			}
-		}
-	}
-	if lines == 0 {
-		t.Error("nothing was saved")
-	}
-}
-
 // anyWords lets conditions without a fixed answer differ in the words by which
 // they are told apart: iptables-save writes out what was left to a default.
 func anyWords() cmp.Option {
@@ -383,40 +315,5 @@ func anyWords() cmp.Option {
 		cmp.Comparer(func(a, b firewall.Field) bool {
 			return a == b || strings.HasPrefix(string(a), "hash by") && strings.HasPrefix(string(b), "hash by")
 		}),
-	}
-}
-
-// compareSteps compares the steps of all rules.
-func compareSteps(t *testing.T, got, want *firewall.Ruleset, opts ...cmp.Option) {
-	t.Helper()
-	compared := 0
-	for _, wt := range want.Tables {
-		gt := findTable(t, got, wt.Name)
-		for _, wc := range wt.Chains {
-			gc := gt.Chain(wc.Name)
-			if gc == nil {
-				t.Errorf("%s: not from the kernel", wc.Place())
-				continue
-			}
-			if diff := cmp.Diff(wc.Base, gc.Base); diff != "" {
-				t.Errorf("%s: -text +kernel\n%s", wc.Place(), diff)
-			}
-			if len(gc.Rules) != len(wc.Rules) {
-				t.Errorf("%s: %d rules from the kernel, %d from text", wc.Place(), len(gc.Rules), len(wc.Rules))
-				continue
-			}
-			for i, w := range wc.Rules {
-				compared++
-				if diff := cmp.Diff(w.Steps, gc.Rules[i].Steps, append(opts, cmpopts.EquateEmpty())...); diff != "" {
-					t.Errorf("%s\n-text +kernel\n%s", w.Text, diff)
-				}
-				if w.Comment != gc.Rules[i].Comment {
-					t.Errorf("%s: comment %q from the kernel, %q from text", w.Text, gc.Rules[i].Comment, w.Comment)
-				}
-			}
-		}
-	}
-	if compared == 0 {
-		t.Error("nothing was compared")
 	}
 }

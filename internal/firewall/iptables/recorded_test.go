@@ -9,7 +9,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"sekimori/internal/firewall"
+	"sekimori/internal/firewall/iptables"
 	"sekimori/internal/firewall/kernel"
 )
 
@@ -83,4 +87,106 @@ func isOpaque(r *firewall.Rule) bool {
 		}
 	}
 	return false
+}
+
+// tools are the commands of one family.
+type tools struct {
+	family  firewall.Family
+	command string // iptables or ip6tables
+	rules   string // the file with one rule for every extension
+}
+
+func families() []tools {
+	return []tools{
+		{firewall.IPv4, "iptables", "testdata/extensions.ip4"},
+		{firewall.IPv6, "ip6tables", "testdata/extensions.ip6"},
+	}
+}
+
+func parse(t *testing.T, f firewall.Family, text string) *firewall.Ruleset {
+	t.Helper()
+	rs, err := iptables.Parse(f, []byte(text))
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return rs
+}
+
+// compareText compares the text of the kernel's rules with the output of
+// iptables-save, line by line.
+func compareText(t *testing.T, got *firewall.Ruleset, saved string) {
+	t.Helper()
+	var table *firewall.Table
+	next := map[string]int{}
+	lines := 0
+	for line := range strings.Lines(saved) {
+		line = strings.TrimRight(line, "\n")
+		switch {
+		case strings.HasPrefix(line, "*"):
+			table = findTable(t, got, line[1:])
+			clear(next)
+		case strings.HasPrefix(line, "-A "):
+			chain := strings.Fields(line)[1]
+			n := next[chain]
+			next[chain]++
+			lines++
+			c := table.Chain(chain)
+			if c == nil || n >= len(c.Rules) {
+				t.Errorf("%s: no such rule from the kernel", line)
+				continue
+			}
+			if c.Rules[n].Text != line {
+				t.Errorf("text of a rule\nkernel %s\nsaved  %s", c.Rules[n].Text, line)
+			}
+		}
+	}
+	if lines == 0 {
+		t.Error("nothing was saved")
+	}
+}
+
+// compareSteps compares the steps of all rules.
+func compareSteps(t *testing.T, got, want *firewall.Ruleset, opts ...cmp.Option) {
+	t.Helper()
+	compared := 0
+	for _, wt := range want.Tables {
+		gt := findTable(t, got, wt.Name)
+		for _, wc := range wt.Chains {
+			gc := gt.Chain(wc.Name)
+			if gc == nil {
+				t.Errorf("%s: not from the kernel", wc.Place())
+				continue
+			}
+			if diff := cmp.Diff(wc.Base, gc.Base); diff != "" {
+				t.Errorf("%s: -text +kernel\n%s", wc.Place(), diff)
+			}
+			if len(gc.Rules) != len(wc.Rules) {
+				t.Errorf("%s: %d rules from the kernel, %d from text", wc.Place(), len(gc.Rules), len(wc.Rules))
+				continue
+			}
+			for i, w := range wc.Rules {
+				compared++
+				if diff := cmp.Diff(w.Steps, gc.Rules[i].Steps, append(opts, cmpopts.EquateEmpty())...); diff != "" {
+					t.Errorf("%s\n-text +kernel\n%s", w.Text, diff)
+				}
+				if w.Comment != gc.Rules[i].Comment {
+					t.Errorf("%s: comment %q from the kernel, %q from text", w.Text, gc.Rules[i].Comment, w.Comment)
+				}
+			}
+		}
+	}
+	if compared == 0 {
+		t.Error("nothing was compared")
+	}
+}
+
+func findTable(t *testing.T, rs *firewall.Ruleset, name string) *firewall.Table {
+	t.Helper()
+	for _, table := range rs.Tables {
+		if table.Name == name {
+			return table
+		}
+	}
+	t.Fatalf("no table %s", name)
+	return nil
 }
