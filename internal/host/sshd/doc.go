@@ -1,0 +1,2 @@
+// Package sshd reads sshd_config(5).
+package sshd
