@@ -102,20 +102,58 @@ func bestWindow(text []byte, window int) int {
 	return best
 }
 
-// scan calls hit for every literal in line, perhaps more than once.
+// scan adds to hits every literal that is in line. A step has to wait for the
+// table to know how long it is; so four stretches of the line are walked at
+// the same time.
 func (s *scanner) scan(line []byte, hits []int32) []int32 {
-	shift := &s.shift
-	i := s.window
-	if i == 3 && len(line) >= 3 {
-		h := hash3(line)
-		if shift[h] == 0 {
-			hits = s.check(line, i, h, hits)
+	w := s.window
+	if w == 3 && len(line) >= 3 {
+		if h := hash3(line); s.shift[h] == 0 {
+			hits = s.check(line, 3, h, hits)
 		}
-		i++
+		w++
 	}
-	for i <= len(line) {
+	if len(line) < 8*w {
+		return s.stretch(line, w, len(line), hits)
+	}
+	shift := &s.shift
+	quarter := (len(line) - w + 1) / 4
+	a, aEnd := w, w+quarter
+	b, bEnd := aEnd, aEnd+quarter
+	c, cEnd := bEnd, bEnd+quarter
+	d := cEnd
+	for a < aEnd && b < bEnd && c < cEnd && d <= len(line) {
+		ha := hash(binary.LittleEndian.Uint32(line[a-4:]) >> 8)
+		hb := hash(binary.LittleEndian.Uint32(line[b-4:]) >> 8)
+		hc := hash(binary.LittleEndian.Uint32(line[c-4:]) >> 8)
+		hd := hash(binary.LittleEndian.Uint32(line[d-4:]) >> 8)
+		na, nb, nc, nd := int(shift[ha]), int(shift[hb]), int(shift[hc]), int(shift[hd])
+		if na == 0 {
+			hits, na = s.check(line, a, ha, hits), 1
+		}
+		if nb == 0 {
+			hits, nb = s.check(line, b, hb, hits), 1
+		}
+		if nc == 0 {
+			hits, nc = s.check(line, c, hc, hits), 1
+		}
+		if nd == 0 {
+			hits, nd = s.check(line, d, hd, hits), 1
+		}
+		a, b, c, d = a+na, b+nb, c+nc, d+nd
+	}
+	hits = s.stretch(line, a, aEnd-1, hits)
+	hits = s.stretch(line, b, bEnd-1, hits)
+	hits = s.stretch(line, c, cEnd-1, hits)
+	return s.stretch(line, d, len(line), hits)
+}
+
+// stretch looks for windows that end from i to last.
+func (s *scanner) stretch(line []byte, i, last int, hits []int32) []int32 {
+	shift := &s.shift
+	for i <= last {
 		// The three bytes before i.
-		h := hash(binary.LittleEndian.Uint32(line[i-4:i]) >> 8)
+		h := hash(binary.LittleEndian.Uint32(line[i-4:]) >> 8)
 		if n := int(shift[h]); n != 0 {
 			i += n
 			continue

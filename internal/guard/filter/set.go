@@ -22,8 +22,9 @@ type Set struct {
 	always []int
 }
 
-// A target is a pattern of a filter of the set.
-type target struct{ filter, pattern int32 }
+// A target is a pattern of a filter of the set that needs a literal: as the
+// first of its two kinds, or the second.
+type target struct{ filter, pattern, which int32 }
 
 // NewSet returns a Set of filters.
 func NewSet(filters ...*Filter) *Set {
@@ -36,16 +37,18 @@ func NewSet(filters ...*Filter) *Set {
 			s.always = append(s.always, fi)
 			continue
 		}
-		for pi, need := range needs {
-			for _, l := range need {
-				id, ok := ids[l]
-				if !ok {
-					id = len(literals)
-					ids[l] = id
-					literals = append(literals, l)
-					s.targets = append(s.targets, nil)
+		for pi, both := range needs {
+			for which, need := range both {
+				for _, l := range need {
+					id, ok := ids[l]
+					if !ok {
+						id = len(literals)
+						ids[l] = id
+						literals = append(literals, l)
+						s.targets = append(s.targets, nil)
+					}
+					s.targets[id] = append(s.targets[id], target{int32(fi), int32(pi), int32(which)})
 				}
-				s.targets[id] = append(s.targets[id], target{int32(fi), int32(pi)})
 			}
 		}
 	}
@@ -80,25 +83,33 @@ func (s *Set) build(literals []string) {
 	}
 }
 
-// needs returns, for each pattern, literals of which a line must have one to
-// match; nil if there is a pattern that may match any line.
-func (f *Filter) needs() []pyre.Literals {
+// needs returns, for each pattern, one or two sets of literals: a line must have
+// one literal of each to match. It is nil if there is a pattern that may match
+// any line.
+func (f *Filter) needs() [][2]pyre.Literals {
 	if f.def.MaxLines > 1 || slices.ContainsFunc(f.def.DatePatterns, unbounded) {
 		return nil
 	}
-	var out []pyre.Literals
+	var out [][2]pyre.Literals
 	for _, p := range f.fail {
-		n := p.need()
+		sets := p.needs
 		if f.pref != nil {
-			// What every line of the filter must have may tell more.
-			if all := f.pref.need(); all != nil && (n == nil || shortestOf(all) > shortestOf(n)) {
-				n = all
-			}
+			sets = append(sets[:len(sets):len(sets)], f.pref.needs...)
 		}
-		if n == nil {
+		if len(sets) == 0 {
 			return nil
 		}
-		out = append(out, n)
+		var both [2]pyre.Literals
+		if both[0] = p.need(); both[0] == nil || f.pref != nil && f.pref.need() != nil && shortestOf(f.pref.need()) > shortestOf(both[0]) {
+			// What every line of the filter must have tells more.
+			both[0] = f.pref.need()
+		}
+		for _, s := range sets {
+			if s.Telling() && !slices.Equal(s, both[0]) && (both[1] == nil || shortestOf(s) > shortestOf(both[1])) {
+				both[1] = s
+			}
+		}
+		out = append(out, both)
 	}
 	return out
 }
@@ -149,6 +160,8 @@ type Run struct {
 	set      *Set
 	sessions []*Session
 	masks    [][]uint64 // patterns to try, by filter
+	second   [][]uint64 // patterns whose second literal is there, or not needed
+	single   [][]uint64 // patterns without a second literal
 	touched  []int32
 	found    []int32
 	out      []Hit
@@ -167,7 +180,16 @@ func (s *Set) NewRun(settings Settings) (*Run, error) {
 			return nil, err
 		}
 		r.sessions = append(r.sessions, session)
-		r.masks = append(r.masks, make([]uint64, len(f.fail)/64+1))
+		words := len(f.fail)/64 + 1
+		r.masks = append(r.masks, make([]uint64, words))
+		r.second = append(r.second, make([]uint64, words))
+		single := make([]uint64, words)
+		for pi, both := range f.needs() {
+			if both[1] == nil {
+				single[pi>>6] |= 1 << (pi & 63)
+			}
+		}
+		r.single = append(r.single, single)
 	}
 	return r, nil
 }
@@ -239,11 +261,35 @@ func (r *Run) candidates(line []byte) bool {
 	r.out, r.touched = r.out[:0], r.touched[:0]
 	for _, id := range r.found {
 		for _, t := range r.set.targets[id] {
+			bit := uint64(1) << (t.pattern & 63)
+			if t.which == 1 {
+				r.second[t.filter][t.pattern>>6] |= bit
+				continue
+			}
 			if !slices.Contains(r.touched, t.filter) {
 				r.touched = append(r.touched, t.filter)
 			}
-			r.masks[t.filter][t.pattern>>6] |= 1 << (t.pattern & 63)
+			r.masks[t.filter][t.pattern>>6] |= bit
 		}
 	}
-	return true
+	kept := r.touched[:0]
+	for _, i := range r.touched {
+		any := uint64(0)
+		for w := range r.masks[i] {
+			r.masks[i][w] &= r.second[i][w] | r.single[i][w]
+			any |= r.masks[i][w]
+		}
+		if any != 0 {
+			kept = append(kept, i)
+		}
+	}
+	r.touched = kept
+	for _, id := range r.found {
+		for _, t := range r.set.targets[id] {
+			if t.which == 1 {
+				r.second[t.filter][t.pattern>>6] = 0
+			}
+		}
+	}
+	return len(r.touched) > 0 || len(r.set.always) > 0
 }

@@ -102,12 +102,35 @@ func asciiWord(c byte) bool { return c < utf8.RuneSelf && isWord(rune(c)) }
 // score says how telling a literal is: long ones are, and those that stand in
 // every other line of a log are not.
 func score(l string) int {
-	n := len(l)
-	switch strings.ToLower(strings.TrimSpace(l)) {
-	case "from", "user", "for", "error", "client", "port", "info", "warning", "with", "http", "rhost=", "the":
-		n -= 4
+	if common(l) {
+		return len(l) - 4
 	}
-	return n
+	return len(l)
+}
+
+func common(l string) bool {
+	switch strings.ToLower(strings.TrimSpace(l)) {
+	case "from", "user", "for", "error", "client", "port", "info", "warning", "with", "http", "rhost=", "the",
+		"[client", "[remote", "denied", "refused", "authentication failure;", "pam_unix":
+		return true
+	}
+	return false
+}
+
+// Telling reports whether lines without any of s are worth telling apart: the
+// literals are long, few, and no words that stand everywhere.
+func (s Literals) Telling() bool {
+	if len(s) == 0 || len(s) > 8 {
+		return false
+	}
+	for _, l := range s {
+		switch t := strings.ToLower(strings.TrimSpace(l)); {
+		case t == "[client" || t == "[remote":
+		case len(l) < 6 || common(l):
+			return false
+		}
+	}
+	return true
 }
 
 func better(a, b Literals) bool {
