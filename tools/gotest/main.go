@@ -32,7 +32,7 @@ type key struct{ pkg, test string }
 // tally is what one run of go test said.
 type tally struct {
 	output         map[key][]string // of tests that still run
-	skipped        map[key]bool
+	skipped        map[key]string   // with the reason
 	passed, failed int
 	brokenPackages int
 	packages       int
@@ -52,7 +52,7 @@ func run(list string, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	t := &tally{output: map[key][]string{}, skipped: map[key]bool{}}
+	t := &tally{output: map[key][]string{}, skipped: map[key]string{}}
 	lines := bufio.NewReader(in)
 	for {
 		line, err := lines.ReadString('\n')
@@ -121,7 +121,7 @@ func (t *tally) end(action string, k key, out io.Writer) {
 	case "pass":
 		t.passed++
 	case "skip":
-		t.skipped[k] = true
+		t.skipped[k] = reason(t.output[k])
 	case "fail":
 		t.failed++
 		fmt.Fprint(out, strings.Join(t.output[k], ""))
@@ -135,16 +135,26 @@ func (t *tally) compare(allowed map[key]string, out io.Writer) (wrong int) {
 	for _, k := range slices.SortedFunc(maps.Keys(t.skipped), byName) {
 		if _, ok := allowed[k]; !ok {
 			wrong++
-			fmt.Fprintf(out, "skipped, but not listed: %s %s\n", k.pkg, k.test)
+			fmt.Fprintf(out, "skipped, but not listed: %s %s: %s\n", k.pkg, k.test, t.skipped[k])
 		}
 	}
 	for _, k := range slices.SortedFunc(maps.Keys(allowed), byName) {
-		if !t.skipped[k] {
+		if _, ok := t.skipped[k]; !ok {
 			wrong++
 			fmt.Fprintf(out, "listed, but not skipped: %s %s (%s)\n", k.pkg, k.test, allowed[k])
 		}
 	}
 	return wrong
+}
+
+// reason is the last line that a skipped test said itself.
+func reason(output []string) string {
+	for _, line := range slices.Backward(output) {
+		if s := strings.TrimSpace(line); s != "" && !strings.HasPrefix(s, "---") && !strings.HasPrefix(s, "===") {
+			return s
+		}
+	}
+	return "no reason given"
 }
 
 // readList returns the tests of the list, each with its reason.
