@@ -147,10 +147,10 @@ func (t *tally) compare(allowed map[key]string, out io.Writer) (wrong int) {
 	return wrong
 }
 
-// reason is the last line that a skipped test said itself.
+// reason is the last line of a skipped test that says where it is from.
 func reason(output []string) string {
 	for _, line := range slices.Backward(output) {
-		if s := strings.TrimSpace(line); s != "" && !strings.HasPrefix(s, "---") && !strings.HasPrefix(s, "===") {
+		if s := strings.TrimSpace(line); strings.Contains(s, ".go:") {
 			return s
 		}
 	}
