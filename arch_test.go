@@ -35,6 +35,7 @@ type layer struct {
 // placing it is part of adding it.
 var layers = []layer{
 	{pattern: "packet", pure: true},
+	{pattern: "policy", may: []string{"packet"}, ext: []string{"github.com/goccy/go-yaml"}, pure: true},
 	{pattern: "internal/run", exec: true},
 	{pattern: "internal/firewall", may: []string{"packet"}, pure: true},
 	{pattern: "internal/firewall/xt", may: []string{"internal/firewall"}, pure: true},

@@ -21,7 +21,7 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		d := unpack(b)
 		if len(d.Messages) > 200 {
-			t.Skip("larger than it needs to be")
+			return // larger than it needs to be
 		}
 		rs := Decode(d, hostInterfaces())
 		n := 0
