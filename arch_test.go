@@ -49,7 +49,6 @@ var layers = []layer{
 	},
 	{pattern: "internal/host", may: []string{"internal/firewall", "internal/firewall/kernel"}, pure: true},
 	{pattern: "internal/host/sshd", pure: true},
-	{pattern: "internal/host/sshd", pure: true},
 	{pattern: "internal/exposure", may: []string{"internal/firewall", "internal/host"}, pure: true},
 	{pattern: "internal/guard/pyre", pure: true},
 	{pattern: "internal/guard/logdate", may: []string{"internal/guard/pyre"}, pure: true},
