@@ -262,9 +262,11 @@ func (w *walk) member(key []Value, set *Set) packet.Set {
 	e := w.e
 	switch {
 	case set == nil:
-		return e.undecodedSet("a set that is not there", "a set that is not there")
+		text := "a set that is not there"
+		return e.undecodedSet(text+" ("+w.id(w.rule)+")", text)
 	case set.Opaque != "":
-		return e.undecodedSet("set "+set.Name+": "+set.Opaque, "set "+set.Name+": "+set.Opaque)
+		text := "set " + set.Name + ": " + set.Opaque
+		return e.undecodedSet(text+" in "+w.rule.Chain.Table.Place()+" asked about "+w.identity(key), text)
 	case set.Learns:
 		return w.varies(Varies{Text: "the contents of set " + set.Name + ", which the rules change", Stateful: true})
 	}
@@ -275,6 +277,21 @@ func (w *walk) member(key []Value, set *Set) packet.Set {
 	s := w.elements(w.keyBits(key), set, set.Elems)
 	e.sets[k] = s
 	return s
+}
+
+// identity tells keys apart by what they are at this point, so that what one of
+// them is in says nothing about another, nor about itself after translation.
+func (w *walk) identity(key []Value) string {
+	plain := env{notrack: w.env.notrack, dnat: w.env.dnat, snat: w.env.snat, tracked: w.env.tracked, known: w.env.known}
+	text := fmt.Sprint(key)
+	for i, v := range w.keyBits(key) {
+		for j, was := range w.e.bits(&plain, key[i]) {
+			if !was.Equal(v[j]) {
+				return fmt.Sprint(text, " after ", w.id(w.rule))
+			}
+		}
+	}
+	return text
 }
 
 // conditional reports whether a set has elements with conditions of their own,

@@ -131,8 +131,8 @@ func (w *walk) alike(rules []*Rule, i int) (int, Cond) {
 }
 
 // split takes a rule's conditions apart: the first comparison of an address, and
-// the others. It returns nil where there is none, or where a condition keeps
-// state and so is different for each rule.
+// the others. It returns nil where there is none, or where a condition is
+// different for each rule.
 func split(r *Rule) (*Compare, []Cond) {
 	var address *Compare
 	var others []Cond
@@ -145,7 +145,7 @@ func split(r *Rule) (*Compare, []Cond) {
 			}
 			return
 		}
-		simple = simple && simpleCond(c)
+		simple = simple && simpleCond(c) && !ownAnswer(c)
 		if cmp, ok := c.(Compare); ok && address == nil && len(cmp.Value) >= 32 && cmp.Value[0].Field == FieldNetwork {
 			address = &cmp
 			return
@@ -161,4 +161,22 @@ func split(r *Rule) (*Compare, []Cond) {
 		return nil, nil
 	}
 	return address, others
+}
+
+// ownAnswer reports whether each rule has its own answer to a condition, however
+// alike they look.
+func ownAnswer(c Cond) bool {
+	switch c := c.(type) {
+	case And:
+		return slices.ContainsFunc(c, ownAnswer)
+	case Or:
+		return slices.ContainsFunc(c, ownAnswer)
+	case Not:
+		return ownAnswer(c.Of)
+	case Total:
+		return ownAnswer(c.Of)
+	case Varies:
+		return c.Hidden
+	}
+	return false
 }
