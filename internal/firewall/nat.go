@@ -28,6 +28,7 @@ func (f *follower) translate(h Hook, chains []*Chain) {
 		undone := begins
 		for _, c := range chains {
 			w := f.newWalk(fl.env, h)
+			w.nat = h == Prerouting || h == Output
 			if w.refusals = f.refusals; f.refusals {
 				w.decide = func(r Reason) {
 					if r.Verdict != Accept {
@@ -79,6 +80,7 @@ func (f *follower) rewrite(fl Flow, n natHit) []Flow {
 	}
 	for i := range out {
 		out[i].env.dnat = f.changed(&before, &out[i].env, n)
+		out[i].env.version = f.e.nextVersion() // each has a destination of its own
 	}
 	return out
 }
@@ -188,7 +190,7 @@ func (f *follower) rewriteField(fl Flow, n natHit, t NATTarget, width int, what 
 }
 
 func (f *follower) rewriteByMap(fl Flow, n natHit, t NATTarget, width int, what string, set func(*Flow, []packet.Set)) []Flow {
-	w := f.newWalk(fl.env, Prerouting)
+	w := f.newWalk(n.env, Prerouting) // as it came: the address may be translated already
 	w.rule = n.rule
 	key := w.keyBits(t.Key)
 	live := fl.Set

@@ -48,6 +48,7 @@ type walk struct {
 	stack  []*Rule // the jumps that led here
 	memo   map[memoKey]outcome
 	nats   []natHit
+	nat    bool         // the chains of the walk are nat's
 	decide func(Reason) // told of every final verdict, or nil
 	// refusals is false where decide need not be told of rules that refuse.
 	refusals bool
@@ -60,11 +61,13 @@ type memoKey struct {
 	version int
 }
 
-// natHit is a translation and the packets that it was chosen for.
+// natHit is a translation and the packets that it was chosen for, as they were
+// then.
 type natHit struct {
 	set  packet.Set
 	nat  NAT
 	rule *Rule
+	env  env
 }
 
 // maxDepth bounds jumps. The kernel allows 16 (NFT_JUMP_STACK_SIZE) in
@@ -227,6 +230,7 @@ func (w *walk) verdict(v Verdict, cur packet.Set, ro *ruleOutcome) packet.Set {
 	case Queue:
 		text := "the answer of the program behind " + v.String()
 		yes := w.e.undecodedSet(text+" ("+w.id(w.rule)+")", text)
+		w.forgetMarks(cur) // it may set them as well
 		w.final(Accept, cur.And(yes), ro)
 		w.final(Drop, cur.Minus(yes), ro)
 	default:
@@ -430,6 +434,13 @@ func (w *walk) opaque(s Opaque, cur packet.Set, ro *ruleOutcome) packet.Set {
 	hit := cur.And(u("matches"))
 	ends := hit.And(u("ends"))
 	refuses := u("refuses")
+	if w.nat {
+		unknown := NATTarget{Unknown: true}
+		w.nats = append(w.nats, natHit{
+			set: ends.Minus(refuses).And(u("translates")), rule: w.rule, env: w.env,
+			nat: NAT{Kind: DNAT, Addr: unknown, Port: unknown},
+		})
+	}
 	w.final(Accept, ends.Minus(refuses), ro)
 	w.final(Drop, ends.And(refuses), ro)
 	return w.forgetMarks(hit.Minus(ends))
@@ -455,7 +466,7 @@ func (w *walk) natStep(n NAT, cur packet.Set, ro *ruleOutcome) (packet.Set, stri
 			}
 		}
 	}
-	w.nats = append(w.nats, natHit{set: cur, nat: n, rule: w.rule})
+	w.nats = append(w.nats, natHit{set: cur, nat: n, rule: w.rule, env: w.env})
 	w.final(Accept, cur, ro)
 	return w.e.space.None(), effect
 }
