@@ -1,6 +1,7 @@
 package firewall
 
 import (
+	"slices"
 	"testing"
 
 	"sekimori/packet"
@@ -32,6 +33,7 @@ func verdictOf(t *testing.T, rs *Ruleset, way Way, expr string) string {
 func TestHooks(t *testing.T) {
 	ssh := "tcp 198.51.100.7:4242 -> 203.0.113.5:22 in eth0 new"
 	accept, drop := Verdict{Kind: Accept}, Verdict{Kind: Drop}
+	unread := &Set{Name: "s", Fields: []int{32}, Opaque: "not understood"}
 	cases := []struct {
 		name   string
 		tables []*Table
@@ -115,6 +117,24 @@ func TestHooks(t *testing.T) {
 			rule(match(Not{markIs(1)}, Not{Compare{Value: Whole(FieldCtMark, 0, 0, 32), In: []Interval{{Lo: []byte{0, 0, 0, 9}, Hi: []byte{0, 0, 0, 9}}}}}), drop)))}, "no"},
 		{"a learning set has no fixed answer", []*Table{table(Inet, "a", base(Input, 0, Accept,
 			rule(match(Lookup{Key: []Value{Whole(FieldNetwork, 0, 96, 32)}, Set: &Set{Name: "s", Fields: []int{32}, Learns: true}}), drop)))}, "maybe"},
+		{"a chain of no device is not asked", []*Table{table(Netdev, "a", base(Ingress, 0, Drop))}, "yes"},
+		{"a set that could not be read is asked about two addresses", []*Table{table(Inet, "a", base(Input, 0, Drop,
+			rule(match(Lookup{Key: []Value{Whole(FieldNetwork, 0, 96, 32)}, Set: unread}), drop),
+			rule(match(Not{Lookup{Key: []Value{Whole(FieldNetwork, 0, 128, 32)}, Set: unread}}), drop), rule(accept)))}, "maybe"},
+		{"a set that could not be read is asked twice about one", []*Table{table(Inet, "a", base(Input, 0, Drop,
+			rule(match(Lookup{Key: []Value{Whole(FieldNetwork, 0, 96, 32)}, Set: unread}), accept),
+			rule(match(Not{Lookup{Key: []Value{Whole(FieldNetwork, 0, 96, 32)}, Set: unread}}), accept)))}, "yes"},
+		{"addresses made unreadable in a run", []*Table{table(Inet, "a", base(Input, 0, Accept, slices.Concat(
+			[]*Rule{rule(match(Not{Varies{Text: "XX", Hidden: true}}), drop)},
+			slices.Collect(func(yield func(*Rule) bool) {
+				for range shortRun {
+					yield(rule(match(saddr("198.51.100.0/24"), Varies{Text: "XX", Hidden: true}), drop))
+				}
+			}))...))}, "maybe"},
+		{"a program that a packet is queued for may mark it", []*Table{
+			table(Inet, "a", base(Prerouting, -150, Accept, rule(Verdict{Kind: Queue}))),
+			table(Inet, "b", base(Input, 0, Drop, rule(match(markIs(7)), accept))),
+		}, "maybe"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -105,6 +105,12 @@ func (f *follower) refusedBelow(fl *Flow, chains []*Chain, in packet.Set, device
 		if len(w.nats) > 0 || w.env.version != v.version {
 			text := fmt.Sprintf("what %s changes in packets of %s", c.Place(), device)
 			ok = ok.Minus(e.undecodedSet(text, text))
+			if len(c.Rules) > 0 {
+				forget := f.newWalk(fl.env, c.Base.Hook)
+				forget.rule = c.Rules[0]
+				forget.forgetMarks(pass)
+				fl.env = forget.env
+			}
 		}
 		pass = ok
 	}
