@@ -187,7 +187,7 @@ func (h *Host) question(k Socket) (firewall.Port, bool) {
 	number, known := protocolNumber(k.Proto)
 	p := firewall.Port{Protocol: number, Number: k.Local.Port(), Addr: addr, Interface: k.Device}
 	if k.Proto == "raw" {
-		p.Protocol, p.Number = uint8(k.Local.Port()), 0
+		p.Protocol, p.Number, p.Raw = uint8(k.Local.Port()), 0, true
 	}
 	closed := addr.IsLoopback() && (addr.Is6() || !h.localnet)
 	return p, known && !closed && (k.Interface == 0 || k.Device != "")

@@ -3,10 +3,8 @@ package firewall
 import (
 	"cmp"
 	"fmt"
-	"math/big"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"sekimori/packet"
 )
@@ -71,6 +69,8 @@ type Port struct {
 	Addr netip.Addr
 	// Interface is the device to which the socket is bound, "" for any.
 	Interface string
+	// Raw is true for a raw socket, which gets all packets of the protocol.
+	Raw bool
 }
 
 // protocols with ports (IANA numbers).
@@ -83,6 +83,9 @@ const (
 )
 
 func (p Port) hasPort() bool {
+	if p.Raw {
+		return false
+	}
 	switch p.Protocol {
 	case protoTCP, protoUDP, protoDCCP, protoSCTP, protoUDPLite:
 		return true
@@ -98,7 +101,8 @@ type Exposure struct {
 	own      []netip.Prefix // the same, in the fewest prefixes
 	inside   []accessFlow   // delivered to this host
 	through  []accessFlow   // translated, and forwarded
-	policies reasonIndex    // that refuse
+	raw      map[uint8][]accessFlow
+	policies reasonIndex // that refuse
 	rules    *Ruleset
 }
 
@@ -110,7 +114,7 @@ type accessFlow struct {
 // NewExposure evaluates the ruleset for everything that can arrive from outside.
 // The error is [Undecided] where the node budget was exhausted.
 func (e *Engine) NewExposure(rs *Ruleset) (*Exposure, error) {
-	x := &Exposure{e: e}
+	x := &Exposure{e: e, raw: map[uint8][]accessFlow{}}
 	err := e.Do(func() error {
 		x.evaluate(rs)
 		return nil
@@ -129,9 +133,7 @@ func (x *Exposure) evaluate(rs *Ruleset) {
 	x.rules = rs
 	in := e.accepting(rs, WayInput, e.withoutOutput(x.outside))
 	x.policies = index(in.Refused)
-	for _, f := range in.Flows {
-		x.inside = append(x.inside, accessFlow{f, index(f.Accepted)})
-	}
+	x.inside = accessFlows(in.Flows)
 	if !translates(rs) {
 		return
 	}
@@ -144,6 +146,32 @@ func (x *Exposure) evaluate(rs *Ruleset) {
 	}
 }
 
+func accessFlows(flows []Flow) []accessFlow {
+	var out []accessFlow
+	for _, f := range flows {
+		out = append(out, accessFlow{f, index(f.Accepted)})
+	}
+	return out
+}
+
+// delivered returns what gets to the sockets of a protocol: connections that
+// begin, and to raw sockets also what conntrack finds invalid, such as the
+// answer to a question that nobody asked.
+func (x *Exposure) delivered(p Port) []accessFlow {
+	if p.hasPort() {
+		return x.inside
+	}
+	flows, known := x.raw[p.Protocol]
+	if !known {
+		e := x.e
+		s := e.fromOutside(packet.New | packet.Untracked | packet.Invalid).Minus(x.excluded)
+		s = s.And(e.space.Values(packet.Protocol, packet.Range{Lo: uint64(p.Protocol), Hi: uint64(p.Protocol)}))
+		flows = accessFlows(e.accepting(x.rules, WayInput, e.withoutOutput(s)).Flows)
+		x.raw[p.Protocol] = flows
+	}
+	return flows
+}
+
 // accepting is [Engine.Follow] with the reasons of what is accepted, and of the
 // refusals those by policies alone.
 func (e *Engine) accepting(rs *Ruleset, way Way, in packet.Set) Result {
@@ -151,9 +179,24 @@ func (e *Engine) accepting(rs *Ruleset, way Way, in packet.Set) Result {
 	return f.run(in)
 }
 
-// translates reports whether a ruleset rewrites destinations.
+// translates reports whether a ruleset rewrites destinations, or may do so.
 func translates(rs *Ruleset) bool {
+	for _, t := range rs.Tables {
+		nat := slices.ContainsFunc(t.Chains, func(c *Chain) bool { return c.Base != nil && c.Base.Type == "nat" })
+		if nat && slices.ContainsFunc(t.Chains, hasOpaque) {
+			return true
+		}
+	}
 	return anyNAT(rs, func(n NAT) bool { return n.Kind == DNAT || n.Kind == Redirect })
+}
+
+func hasOpaque(c *Chain) bool {
+	return slices.ContainsFunc(c.Rules, func(r *Rule) bool {
+		return slices.ContainsFunc(r.Steps, func(s Step) bool {
+			_, opaque := s.(Opaque)
+			return opaque
+		})
+	})
 }
 
 // ownSources are the sources that are not "outside": loopback and the host's own
@@ -163,13 +206,20 @@ func (e *Engine) ownSources() packet.Set {
 	return e.space.Prefixes(packet.Src, own...)
 }
 
-// newFromOutside returns whole packets that begin a connection and come in by an
+// newFromOutside returns whole packets from outside that begin a connection.
+func (e *Engine) newFromOutside() packet.Set {
+	s := e.fromOutside(packet.New | packet.Untracked)
+	tcp := e.space.Values(packet.Protocol, packet.Range{Lo: protoTCP, Hi: protoTCP})
+	return s.Minus(tcp).Or(s.And(tcp).And(e.synOnly()))
+}
+
+// fromOutside returns whole packets of some conntrack states that come in by an
 // interface other than loopback, to an address that is not loopback: routing
 // refuses 127.0.0.0/8 from a wire (ip_route_input_slow) but where route_localnet is
 // set.
-func (e *Engine) newFromOutside() packet.Set {
+func (e *Engine) fromOutside(states packet.StateMask) packet.Set {
 	sp := e.space
-	s := e.Arriving(sp.States(packet.New).Or(sp.States(packet.Untracked)))
+	s := e.Arriving(sp.States(states))
 	for _, i := range e.facts.Interfaces {
 		if i.Loopback {
 			s = s.Minus(e.ifaceSet(Interface{Name: i.Name}))
@@ -184,12 +234,9 @@ func (e *Engine) newFromOutside() packet.Set {
 	}
 	s = s.Minus(local)
 	if e.family == IPv4 {
-		s = s.And(sp.Values(packet.Fragment, packet.Range{}, packet.Range{Lo: 0x4000, Hi: 0x4000}))
-	} else {
-		s = s.And(sp.Values(packet.Fragment, packet.Range{}))
+		return s.And(sp.Values(packet.Fragment, packet.Range{}, packet.Range{Lo: 0x4000, Hi: 0x4000}))
 	}
-	tcp := sp.Values(packet.Protocol, packet.Range{Lo: protoTCP, Hi: protoTCP})
-	return s.Minus(tcp).Or(s.And(tcp).And(e.synOnly()))
+	return s.And(sp.Values(packet.Fragment, packet.Range{}))
 }
 
 // synOnly is the flags of a first segment: SYN, and none of ACK, RST, FIN.
@@ -216,8 +263,8 @@ func (x *Exposure) Socket(p Port) (Reach, error) {
 		if p.Addr.IsValid() && !p.Addr.IsUnspecified() {
 			host = []netip.Prefix{netip.PrefixFrom(p.Addr.Unmap().WithZone(""), p.Addr.Unmap().BitLen())}
 		}
-		r := x.reach(p, x.inside, func(v *env) packet.Set { return x.arrives(p, v, host) })
-		if p.Protocol == protoUDP || !p.hasPort() {
+		r := x.reach(p, x.delivered(p), func(v *env) packet.Set { return x.arrives(p, v, host) })
+		if p.Protocol == protoUDP || p.Protocol == protoUDPLite || !p.hasPort() {
 			x.addGroups(p, &r)
 		}
 		return r
@@ -260,237 +307,12 @@ func (x *Exposure) arrives(p Port, v *env, to []netip.Prefix) packet.Set {
 	return s.And(e.addrs(e.dstBits(v), to))
 }
 
-// hit is what one flow lets through to a port.
-type hit struct {
-	flow *accessFlow
-	set  packet.Set
-}
-
-func (x *Exposure) reach(p Port, flows []accessFlow, want func(*env) packet.Set) Reach {
-	e := x.e
-	all := e.space.None()
-	var hits []hit
-	for i := range flows {
-		f := &flows[i]
-		if s := f.Set.And(want(&f.env)); !s.Empty() {
-			hits = append(hits, hit{f, s})
-			all = all.Or(s)
-		}
-	}
-	var r Reach
-	open := false
-	// Interfaces by which the same may come are asked about once.
-	seen := map[packet.Set][]Sources{}
-	for _, name := range e.outsideInterfaces() {
-		here := all.And(e.ifaceSet(Interface{Name: name}))
-		if here.Empty() {
-			continue
-		}
-		alike := here.Exists(packet.InInterface)
-		from, ok := seen[alike]
-		if !ok {
-			n := len(r.From)
-			open = x.byInterface(p, name, hits, here, &r) || open
-			seen[alike] = slices.Clone(r.From[n:])
-			continue
-		}
-		for _, s := range from {
-			s.Interface = shownInterface(name)
-			r.From = append(r.From, s)
-		}
-	}
-	x.conclude(p, open, &r)
-	return r
-}
-
-// outsideInterfaces are the interfaces by which packets come from outside.
-func (e *Engine) outsideInterfaces() []string {
-	var out []string
-	if e.facts.Known {
-		for _, i := range e.facts.Interfaces {
-			if !i.Loopback && !e.hidden(i) {
-				out = append(out, i.Name)
-			}
-		}
-		return out
-	}
-	for _, n := range e.names {
-		if n != noInterface && n != "lo" {
-			out = append(out, n)
-		}
-	}
-	return out
-}
-
-// Interfaces returns the interfaces by which packets come from outside, named
-// as in [Sources].
-func (x *Exposure) Interfaces() []string {
-	names := x.e.outsideInterfaces()
-	for i, n := range names {
-		names[i] = shownInterface(n)
-	}
-	return names
-}
-
-// byInterface adds what may come by one interface, and tells whether that is
-// most of all addresses.
-func (x *Exposure) byInterface(p Port, name string, hits []hit, here packet.Set, r *Reach) (open bool) {
-	e := x.e
-	on := e.ifaceSet(Interface{Name: name})
-	sure, maybe := e.Possible(here)
-	sureFrom, maybeFrom := x.sources(sure), x.sources(maybe)
-	if !sureFrom.Equal(maybeFrom) {
-		r.Verdict = ReachUndecided
-		for _, k := range e.space.UnknownKeys(here) {
-			if text, undecoded := e.Reason(k); undecoded && !slices.Contains(r.Undecided, text) {
-				r.Undecided = append(r.Undecided, text)
-			}
-		}
-	}
-	certainFrom := x.sources(e.Certain(here))
-	left := sureFrom
-	for _, certain := range []bool{true, false} {
-		from := certainFrom
-		if !certain {
-			from = sureFrom.Minus(certainFrom)
-		}
-		left = x.byReason(p, name, hits, on, from, certain, r)
-		if !left.Empty() {
-			r.From = append(r.From, x.entry(name, left, certain, Because{}, here))
-		}
-	}
-	return x.most(sureFrom)
-}
-
-// byReason splits sources by the rule that lets them in, and returns those that
-// no single rule explains.
-func (x *Exposure) byReason(p Port, name string, hits []hit, on, from packet.Set, certain bool, r *Reach) packet.Set {
-	e := x.e
-	for _, h := range hits {
-		reasons := h.flow.reasons.all
-		if h.flow.Translated == nil {
-			reasons = h.flow.reasons.about(p)
-		}
-		for _, why := range reasons {
-			if from.Empty() {
-				return from
-			}
-			set := why.Set.And(h.set).And(on)
-			if set.Empty() {
-				continue
-			}
-			possible, _ := e.Possible(set)
-			part := x.sources(possible).And(from)
-			if part.Empty() {
-				continue
-			}
-			from = from.Minus(part)
-			r.From = append(r.From, x.entry(name, part, certain, because(why.Reason), set))
-		}
-		if len(h.flow.reasons.all) == 0 {
-			possible, _ := e.Possible(h.set.And(on))
-			part := x.sources(possible).And(from)
-			if !part.Empty() {
-				from = from.Minus(part)
-				r.From = append(r.From, x.entry(name, part, certain, Because{Text: "no rule stands in the way"}, h.set))
-			}
-		}
-	}
-	return from
-}
-
-// sources projects packets on their source addresses.
-func (x *Exposure) sources(s packet.Set) packet.Set {
-	return s.Only(packet.Src)
-}
-
-func because(r Reason) Because {
-	switch {
-	case r.Rule != nil:
-		return Because{Table: r.Rule.Chain.Table.Place(), Chain: r.Rule.Chain.Name, Rule: r.Rule.Number, Line: r.Rule.Line, Text: r.Rule.Text}
-	case r.Chain != nil:
-		return Because{Table: r.Chain.Table.Place(), Chain: r.Chain.Name, Text: "policy " + r.Chain.Base.Policy.String()}
-	}
-	return Because{Text: "no rule stands in the way"}
-}
-
-// entry lists the sources in the shortest form: as prefixes, or as everything
-// with exceptions. What is excluded anyway may be covered or not.
-func (x *Exposure) entry(name string, from packet.Set, certain bool, why Because, set packet.Set) Sources {
-	e := x.e
-	s := Sources{Interface: shownInterface(name), Certain: certain, Because: why}
-	if !certain {
-		for _, k := range e.space.UnknownKeys(set) {
-			if text, undecoded := e.Reason(k); !undecoded && !slices.Contains(s.Depends, text) {
-				s.Depends = append(s.Depends, text)
-			}
-		}
-	}
-	if x.most(from) {
-		// Everything with exceptions, unless the addresses themselves are fewer.
-		s.Sources = []netip.Prefix{e.everyAddress()}
-		s.Except = x.cover(e.space.All().Minus(from).Minus(x.excluded))
-		if n := len(s.Except); n > 0 && n <= fewPrefixes {
-			if plain := x.cover(from); len(plain) <= n {
-				s.Sources, s.Except = plain, nil
-			}
-		}
-		return s
-	}
-	s.Sources = x.cover(from)
-	return s
-}
-
-// fewPrefixes bounds the exceptions with which it is worth the while to look
-// whether the addresses themselves make a shorter list.
-const fewPrefixes = 32
-
-func (e *Engine) everyAddress() netip.Prefix {
-	if e.family == IPv4 {
-		return netip.PrefixFrom(netip.IPv4Unspecified(), 0)
-	}
-	return netip.PrefixFrom(netip.IPv6Unspecified(), 0)
-}
-
-// cover returns the fewest prefixes that hold the sources and beside them only
-// excluded ones.
-func (x *Exposure) cover(s packet.Set) []netip.Prefix {
-	if s.Empty() {
-		return nil
-	}
-	ps := s.Or(x.excluded).Prefixes(packet.Src)
-	return slices.DeleteFunc(ps, func(p netip.Prefix) bool {
-		return slices.ContainsFunc(x.own, func(o netip.Prefix) bool { return o.Bits() <= p.Bits() && o.Contains(p.Addr()) })
-	})
-}
-
-func shownInterface(name string) string {
-	switch prefix, ok := strings.CutSuffix(name, AnyOther); {
-	case !ok:
-		return name
-	case prefix == "":
-		return "any other"
-	default:
-		return prefix + "*"
-	}
-}
-
-// most reports whether sources are at least half of all that can be routed: of
-// the IPv4 addresses, or of 2000::/3.
-func (x *Exposure) most(s packet.Set) bool {
-	bits := uint(31)
-	if x.e.family == IPv6 {
-		s, bits = s.And(x.e.space.Prefixes(packet.Src, netip.MustParsePrefix("2000::/3"))), 124
-	}
-	return s.Count(packet.Src).Cmp(new(big.Int).Lsh(big.NewInt(1), bits)) >= 0
-}
-
 // conclude sums up: the verdict, and why the rest is refused.
 func (x *Exposure) conclude(p Port, open bool, r *Reach) {
 	switch {
-	case r.Verdict == ReachUndecided:
 	case open:
-		r.Verdict = ReachAnyone
+		r.Verdict = ReachAnyone // also where something is undecided about the rest
+	case r.Verdict == ReachUndecided:
 	case len(r.From) > 0:
 		r.Verdict = ReachSome
 	}

@@ -7,8 +7,9 @@ import (
 	"sekimori/packet"
 )
 
-// addGroups adds the sources that reach a UDP socket by multicast or broadcast
-// only: neighbours on the link.
+// addGroups adds the sources that reach a socket by multicast or broadcast only:
+// neighbours on the link. Should rules let in none of those but others, it is
+// these: a neighbour may send with any address, and has none before DHCP.
 func (x *Exposure) addGroups(p Port, r *Reach) {
 	e := x.e
 	if p.Addr.IsValid() && !p.Addr.IsUnspecified() && !p.Addr.IsMulticast() {
@@ -23,13 +24,26 @@ func (x *Exposure) addGroups(p Port, r *Reach) {
 		for _, a := range i.Addresses {
 			link = append(link, a.Masked())
 		}
-		near := e.space.Prefixes(packet.Src, link...).And(e.ifaceSet(Interface{Name: i.Name}))
-		x.addGroupsOn(p, near, groups, r)
+		on := e.ifaceSet(Interface{Name: i.Name})
+		if !x.addGroupsOn(p, on.And(e.space.Prefixes(packet.Src, link...)), groups, r) {
+			x.addGroupsOn(p, on, groups, r)
+		}
 	}
 }
 
-func (x *Exposure) addGroupsOn(p Port, near packet.Set, groups []netip.Prefix, r *Reach) {
-	extra := x.reach(p, x.inside, func(v *env) packet.Set { return x.arrives(p, v, groups).And(near) })
+// addGroupsOn adds such sources among near, and tells whether there are any.
+func (x *Exposure) addGroupsOn(p Port, near packet.Set, groups []netip.Prefix, r *Reach) bool {
+	extra := x.reach(p, x.delivered(p), func(v *env) packet.Set { return x.arrives(p, v, groups).And(near) })
+	if extra.Verdict == ReachUndecided {
+		if r.Verdict != ReachAnyone {
+			r.Verdict = ReachUndecided
+		}
+		for _, u := range extra.Undecided {
+			if !slices.Contains(r.Undecided, u) {
+				r.Undecided = append(r.Undecided, u)
+			}
+		}
+	}
 	for _, s := range extra.From {
 		if r.covers(s) {
 			continue
@@ -40,13 +54,15 @@ func (x *Exposure) addGroupsOn(p Port, near packet.Set, groups []netip.Prefix, r
 			r.Verdict = ReachSome
 		}
 	}
+	return extra.Verdict != ReachNone
 }
 
 // group is one destination by which the sources pass, to show.
 func (x *Exposure) group(p Port, s Sources, groups []netip.Prefix) netip.Prefix {
 	all := x.e.space.None()
-	for i := range x.inside {
-		f := &x.inside[i]
+	flows := x.delivered(p)
+	for i := range flows {
+		f := &flows[i]
 		all = all.Or(f.Set.And(x.arrives(p, &f.env, groups)))
 	}
 	possible, _ := x.e.Possible(all.And(x.e.space.Prefixes(packet.Src, s.Sources...)))
@@ -56,10 +72,11 @@ func (x *Exposure) group(p Port, s Sources, groups []netip.Prefix) netip.Prefix 
 	return netip.Prefix{}
 }
 
-// covers reports whether some entry already holds all sources of another.
+// covers reports whether some entry already holds all sources of another, as
+// surely.
 func (r Reach) covers(s Sources) bool {
 	return slices.ContainsFunc(r.From, func(o Sources) bool {
-		if o.Interface != s.Interface || len(o.Except) > 0 {
+		if o.Interface != s.Interface || len(o.Except) > 0 || s.Certain && !o.Certain {
 			return false
 		}
 		return !slices.ContainsFunc(s.Sources, func(p netip.Prefix) bool {

@@ -67,6 +67,9 @@ func (i indexed) list() []Port {
 
 // about returns the reasons that can be about a port.
 func (x reasonIndex) about(p Port) []indexed {
+	if !p.hasPort() {
+		return slices.DeleteFunc(slices.Clone(x.all), func(i indexed) bool { return !i.about(p) })
+	}
 	narrow := x.byPort[Port{Protocol: p.Protocol, Number: p.Number}]
 	order := slices.Concat(narrow, x.broad)
 	slices.Sort(order)
