@@ -62,12 +62,15 @@ func NewReader(in io.Reader) (*Reader, error) {
 		}
 		r.format, b = "gzip, ", bufio.NewReaderSize(z, 256<<10)
 	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
-		z, err := zstd.NewReader(b, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(128<<20))
+		z, err := zstd.NewReader(b, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxDictionary), zstd.WithDecoderLowmem(true))
 		if err != nil {
 			return nil, fmt.Errorf("zstd: %w", err)
 		}
 		r.format, r.close, b = "zstd, ", z.Close, bufio.NewReaderSize(z, 256<<10)
 	case bytes.HasPrefix(head, []byte{0xfd, '7', 'z', 'X', 'Z', 0}):
+		if err := xzMemory(b); err != nil {
+			return nil, err
+		}
 		z, err := xz.NewReader(b)
 		if err != nil {
 			return nil, fmt.Errorf("xz: %w", err)
@@ -78,6 +81,36 @@ func NewReader(in io.Reader) (*Reader, error) {
 	}
 	r.open(b)
 	return r, nil
+}
+
+// maxDictionary is how much memory expanding may ask for: what xz -9 and zstd
+// --ultra -22 need.
+const maxDictionary = 128 << 20
+
+// xzMemory reads how large a dictionary the first block asks for, which would
+// be allocated at once.
+func xzMemory(b *bufio.Reader) error {
+	head, _ := b.Peek(12 + 64)
+	if len(head) < 12+12 || head[12] == 0 {
+		return nil // no block at all, or broken: the reader says so
+	}
+	at := 14
+	for bit := byte(0x40); bit != 0; bit <<= 1 { // compressed and uncompressed size
+		if head[13]&bit == 0 {
+			continue
+		}
+		for at < len(head) && head[at]&0x80 != 0 {
+			at++
+		}
+		at++
+	}
+	if at+2 >= len(head) || head[at] != 0x21 || head[at+1] != 1 {
+		return errors.New("xz: a filter other than LZMA2")
+	}
+	if d := head[at+2]; d > 40 || uint64(2|d&1)<<(d/2+11) > maxDictionary {
+		return fmt.Errorf("xz: expanding it takes more than %d MiB of memory", maxDictionary>>20)
+	}
+	return nil
 }
 
 // open looks at the beginning of what was expanded.
