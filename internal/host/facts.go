@@ -16,8 +16,8 @@ import (
 func (s *Snapshot) Facts() firewall.Facts {
 	f := firewall.Facts{
 		Known:      !s.Misses(SectionInterfaces) && !s.Misses(SectionRoutes),
-		Forward4:   s.Sysctls["net.ipv4.ip_forward"] == "1",
-		Forward6:   s.Sysctls["net.ipv6.conf.all.forwarding"] == "1",
+		Forward4:   s.forwards4(),
+		Forward6:   s.Sysctls["net.ipv6.conf.all.forwarding"] != "0",
 		NoTCPLoose: s.Sysctls["net.netfilter.nf_conntrack_tcp_loose"] == "0",
 	}
 	names := make(map[int]string, len(s.Interfaces))
@@ -56,6 +56,15 @@ func (s *Snapshot) Facts() firewall.Facts {
 	unique(&f.Anycast)
 	unique(&f.Multicast)
 	return f
+}
+
+// forwards4 reports whether IPv4 packets may be forwarded: by all interfaces, or by
+// some (ip_route_input_slow asks the one they came by). What could not be read
+// counts as yes.
+func (s *Snapshot) forwards4() bool {
+	return s.Sysctls["net.ipv4.ip_forward"] != "0" || slices.ContainsFunc(s.Interfaces, func(i Interface) bool {
+		return i.Forwarding4 && !i.Loopback
+	})
 }
 
 // routesLocalnet reports whether packets to 127.0.0.0/8 are taken from outside by
@@ -102,15 +111,20 @@ const (
 )
 
 // plainTables are the routing tables that each packet's lookup goes through, by
-// family, and why that is not the whole truth: rules with conditions.
+// family, and why that is not the whole truth: rules with conditions, and tables
+// that come before the usual ones, so that not the longest prefix of all decides.
 func (s *Snapshot) plainTables() (tables map[[2]uint32]bool, partial string) {
 	tables = map[[2]uint32]bool{{4, tableLocal}: true, {6, tableLocal}: true}
 	seen := map[int]bool{}
+	next := map[int]uint32{4: tableLocal, 6: tableLocal}
 	for _, r := range s.Rules {
 		seen[r.Family] = true
 		if r.Action == "lookup" && r.plain() {
 			tables[[2]uint32{uint32(r.Family), r.Table}] = true
-			continue
+			if tableDefault <= r.Table && r.Table <= next[r.Family] {
+				next[r.Family] = r.Table
+				continue
+			}
 		}
 		if partial == "" {
 			partial = "policy routing: " + r.String()

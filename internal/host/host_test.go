@@ -179,6 +179,7 @@ func TestFacts(t *testing.T) {
 		},
 		RoutesPartial: "policy routing: 9: not from 10.0.0.0/8 to 10.1.0.0/16 fwmark 0x1/0xff iif eth0 oif eth1 ipproto 6 goto 12 suppress_prefixlength 0",
 		Forward4:      true,
+		Forward6:      true, // the sample does not say
 		NoTCPLoose:    true,
 	}
 	if diff := cmp.Diff(want, got, comparable); diff != "" {
@@ -200,6 +201,39 @@ func TestFactsFromLess(t *testing.T) {
 	s.Rules = slices.Delete(s.Rules, 1, 2)
 	if f := s.Facts(); !strings.Contains(f.RoutesPartial, "10.0.0.0/8") {
 		t.Errorf("a route by an unknown interface: %q", f.RoutesPartial)
+	}
+}
+
+func TestForwarding(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		sysctls map[string]string
+		iface   host.Interface
+		v4, v6  bool
+	}{
+		{"nothing is known", nil, host.Interface{}, true, true},
+		{"off", map[string]string{"net.ipv4.ip_forward": "0", "net.ipv6.conf.all.forwarding": "0"}, host.Interface{}, false, false},
+		{"on", map[string]string{"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1"}, host.Interface{}, true, true},
+		{"one interface", map[string]string{"net.ipv4.ip_forward": "0", "net.ipv6.conf.all.forwarding": "0"}, host.Interface{Forwarding4: true, Forwarding6: true}, true, false},
+	} {
+		f := (&host.Snapshot{Sysctls: c.sysctls, Interfaces: []host.Interface{c.iface}}).Facts()
+		if f.Forward4 != c.v4 || f.Forward6 != c.v6 {
+			t.Errorf("%s: forwards %v, %v", c.name, f.Forward4, f.Forward6)
+		}
+	}
+}
+
+// A table that is asked before the main one, or in another order, makes the
+// longest prefix of all of them meaningless.
+func TestTablesInOrder(t *testing.T) {
+	for name, tables := range map[string][]uint32{"": {255, 254, 253}, "lookup 52": {255, 52, 254}, "lookup 255": {254, 255}} {
+		s := &host.Snapshot{}
+		for i, n := range tables {
+			s.Rules = append(s.Rules, host.RouteRule{Family: 4, Priority: uint32(i), Action: "lookup", Table: n, SuppressPrefix: -1})
+		}
+		if got := s.Facts().RoutesPartial; !strings.HasSuffix(got, name) || (name == "") != (got == "") {
+			t.Errorf("%v: %q", tables, got)
+		}
 	}
 }
 
