@@ -413,4 +413,3 @@ func (p *pass) penaltyText() *Setting {
 	}
 	return out
 }
-

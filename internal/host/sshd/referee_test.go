@@ -23,7 +23,20 @@ var (
 	refereeBin   = flag.String("sshd.binary", "/usr/sbin/sshd", "the sshd that is asked")
 )
 
-func TestMain(m *testing.M) { lab.Main(m) }
+// envScale hands the flags to the process inside.
+const envScale = "SEKIMORI_SSHD_SCALE"
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if scale := os.Getenv(envScale); scale != "" {
+		if _, err := fmt.Sscan(scale, refereeCount, refereeSeed, refereeBin); err != nil {
+			panic(err)
+		}
+	} else {
+		os.Setenv(envScale, fmt.Sprint(*refereeCount, " ", *refereeSeed, " ", *refereeBin))
+	}
+	lab.Main(m)
+}
 
 // TestReferee puts generated configurations to the installed sshd, for several
 // connections each, and compares every keyword it prints with ours; and for
@@ -261,7 +274,7 @@ func (g *generator) line(match bool) string {
 	case g.chance(4):
 		return pick(g, "# a comment", "", "   ", "#", "\t# x")
 	case g.chance(8) && g.depth < 2:
-		return g.include()
+		return g.include(match)
 	case g.chance(2):
 		return pick(g, g.noise, g.mistake)()
 	}
@@ -303,7 +316,7 @@ func (g *generator) mistake() string {
 		"HostKeyAlgorithms !rsa*", "Ciphers", "PubkeyAuthOptions never", "ChannelTimeout none x=1", "Include", `Banner "x`)
 }
 
-func (g *generator) include() string {
+func (g *generator) include(match bool) string {
 	g.depth++
 	defer func() { g.depth-- }()
 	sub := fmt.Sprintf("%s/d%d", g.dir, len(g.files))
@@ -311,7 +324,7 @@ func (g *generator) include() string {
 		if !g.chance(60) {
 			continue
 		}
-		text := g.lines(1+g.IntN(4), g.chance(70))
+		text := g.lines(1+g.IntN(4), match || g.chance(70))
 		if g.chance(30) {
 			text += g.block()
 		}
