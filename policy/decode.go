@@ -101,8 +101,9 @@ func (d *decoder) syntaxError(err error) {
 // tokenSpan is the place of a token: goccy's lines and columns are right, its
 // offsets are not.
 func (d *decoder) tokenSpan(t *token.Token) span {
-	s := span{line: max(t.Position.Line, 1), column: max(t.Position.Column, 1), width: 1, last: t.Position.Line}
+	s := span{line: min(max(t.Position.Line, 1), len(d.src.lines)), width: 1}
 	rs := []rune(d.src.line(s.line))
+	s.column, s.last = min(max(t.Position.Column, 1), len(rs)+1), s.line // a null stands behind the end
 	if t.Type == token.MappingStartType || t.Type == token.SequenceStartType || s.column > len(rs) {
 		return s
 	}
@@ -324,6 +325,10 @@ func (d *decoder) scalar(n ast.Node, v reflect.Value, s span, f field) {
 				p.Hint = "quote IPv6 addresses: \"" + it.Key().GetToken().Value + ":\""
 			}
 		}
+		return
+	}
+	if strings.Contains(strings.TrimSpace(n.GetToken().Origin), "\n") {
+		d.at(s, "a text of several lines is not used in policies").Expected = syntaxOf(v.Type(), f)
 		return
 	}
 	switch v.Kind() {

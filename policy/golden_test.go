@@ -35,7 +35,7 @@ func golden(t *testing.T, file, mark, got string) {
 
 const mark = "\n==== \n"
 
-func files(t *testing.T, glob string) []string {
+func files(t testing.TB, glob string) []string {
 	t.Helper()
 	names, err := filepath.Glob(glob)
 	if err != nil || len(names) == 0 {

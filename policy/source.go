@@ -113,9 +113,14 @@ func (s *source) badShape(n int, line string, toks []tok) (Problem, bool) {
 		if t.kind != scalarTok {
 			continue
 		}
-		if what := unused(t.text); what != "" {
+		if what := unused(t.text); what != "" || t.open {
+			if t.open {
+				what = "a quoted text that does not end in its line"
+			}
 			p := s.problem(n, t.column, utf8.RuneCountInString(t.text), what+" is not used in policies")
-			p.Hint = "quote the text if it is meant as such"
+			if !t.open {
+				p.Hint = "quote the text if it is meant as such"
+			}
 			return p, true
 		}
 	}
