@@ -2,8 +2,10 @@ package guard
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -59,13 +61,13 @@ type State struct {
 
 // A source is what is remembered of one. Times are seconds since 1970.
 type source struct {
-	times    []int64 // of the last failures, the newest last, at most After
-	evidence []string
+	times    []uint32 // of the last failures, the newest last, at most After
+	evidence string   // lines, each with its end
 	users    []string
-	first    int64 // Rule.Estimate: where counting begins,
-	last     int64 // when the newest failure was,
-	retry    int   // and how many there are, or would be
-	refusal  int64 // when it was last said that the source is protected
+	first    uint32 // Rule.Estimate: where counting begins,
+	last     uint32 // when the newest failure was,
+	retry    int32  // and how many there are, or would be
+	refusal  uint32 // when it was last said that the source is protected
 }
 
 // A ban is what is remembered of one.
@@ -119,7 +121,7 @@ func (s *State) Failure(e Event, now time.Time) (Decision, bool) {
 	if !key.IsValid() {
 		return Decision{}, false
 	}
-	at := e.Time.Unix()
+	at := min(max(e.Time.Unix(), 0), math.MaxUint32)
 	if limit := now.Unix() + 60; at > limit {
 		at = limit // a date in the future: as if it just happened
 	}
@@ -149,10 +151,10 @@ func (s *State) Failure(e Event, now time.Time) (Decision, bool) {
 		return Decision{}, false
 	}
 	if !d.Refused {
-		if src.refusal != 0 && at-src.refusal < int64(time.Hour/time.Second) {
+		if src.refusal != 0 && at-int64(src.refusal) < int64(time.Hour/time.Second) {
 			return Decision{}, false
 		}
-		src.refusal = at
+		src.refusal = uint32(at)
 		src.times = src.times[:0]
 		return d, true
 	}
@@ -164,30 +166,30 @@ func (s *State) Failure(e Event, now time.Time) (Decision, bool) {
 // count adds a failure to the window that ends with the newest one.
 func (s *State) count(src *source, at int64, n int) bool {
 	within := int64(s.rule.Within / time.Second)
-	if len(src.times) > 0 && at <= src.times[len(src.times)-1]-within {
+	if len(src.times) > 0 && at <= int64(src.times[len(src.times)-1])-within {
 		s.counts.Stale++
 		return false
 	}
 	for range min(n, s.rule.After) {
 		if len(src.times) == s.rule.After {
-			if at < src.times[0] {
+			if at < int64(src.times[0]) {
 				break
 			}
 			copy(src.times, src.times[1:])
 			src.times = src.times[:len(src.times)-1]
 		}
 		i := len(src.times)
-		for i > 0 && src.times[i-1] > at {
+		for i > 0 && int64(src.times[i-1]) > at {
 			i--
 		}
 		if src.times == nil {
-			src.times = make([]int64, 0, min(s.rule.After, 8))
+			src.times = make([]uint32, 0, min(s.rule.After, 2))
 		}
-		src.times = slices.Insert(src.times, i, at)
+		src.times = slices.Insert(src.times, i, uint32(at))
 	}
-	old := src.times[len(src.times)-1] - within
+	old := int64(src.times[len(src.times)-1]) - within
 	keep := 0
-	for keep < len(src.times) && src.times[keep] <= old {
+	for keep < len(src.times) && int64(src.times[keep]) <= old {
 		keep++
 	}
 	if keep > 0 {
@@ -200,19 +202,21 @@ func (s *State) count(src *source, at int64, n int) bool {
 // shortened, and the number of failures in it scaled down.
 func (s *State) estimate(src *source, at int64, n int) bool {
 	within := int64(s.rule.Within / time.Second)
+	first, last := int64(src.first), int64(src.last)
 	if src.retry == 0 {
-		src.first, src.last, src.retry = at, at, n
+		first, last, src.retry = at, at, int32(min(n, 1<<20))
 	} else {
-		if at > src.last {
-			if src.first < at-within {
-				src.retry = roundEven(float64(src.retry) / float64(at-src.first) * float64(within))
-				src.first = at - within
+		if at > last {
+			if first < at-within {
+				src.retry = int32(roundEven(float64(src.retry) / float64(at-first) * float64(within)))
+				first = at - within
 			}
-			src.last = at
+			last = at
 		}
 		src.retry++
 	}
-	return src.retry >= s.rule.After
+	src.first, src.last = uint32(max(first, 0)), uint32(last)
+	return int(src.retry) >= s.rule.After
 }
 
 // roundEven rounds as Python does: halves to the even number.
@@ -238,17 +242,16 @@ func (s *State) Service(now time.Time) {
 	}
 	s.nextService = t + 5
 	old := t - int64(s.rule.Within/time.Second)
-	s.sources.removeIf(func(src *source) bool { return src.last <= old })
+	s.sources.removeIf(func(src *source) bool { return int64(src.last) <= old })
 }
 
 // remember keeps what may be evidence.
 func (s *State) remember(src *source, e *Event) {
 	if e.Line != "" && s.rule.Evidence > 0 {
-		if len(src.evidence) >= s.rule.Evidence {
-			copy(src.evidence, src.evidence[1:])
-			src.evidence = src.evidence[:len(src.evidence)-1]
+		if strings.Count(src.evidence, "\n") >= s.rule.Evidence {
+			_, src.evidence, _ = strings.Cut(src.evidence, "\n")
 		}
-		src.evidence = append(src.evidence, clipLine(e.Line))
+		src.evidence += clipLine(strings.ReplaceAll(e.Line, "\n", " ")) + "\n"
 	}
 	if e.User != "" && !slices.Contains(src.users, e.User) && len(src.users) < maxUsers {
 		src.users = append(src.users, clipLine(e.User))
@@ -259,6 +262,14 @@ const (
 	maxUsers    = 16
 	maxEvidence = 512
 )
+
+// lines splits evidence.
+func lines(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(s, "\n"), "\n")
+}
 
 // clipLine bounds what one line of evidence costs.
 func clipLine(l string) string {
@@ -272,10 +283,10 @@ func clipLine(l string) string {
 func (s *State) decide(key netip.Prefix, src *source, e *Event, at int64) Decision {
 	d := Decision{
 		Time: time.Unix(at, 0).UTC(), Prefix: key, Service: e.Service,
-		Failures: len(src.times), Users: src.users, Evidence: src.evidence, Refused: true,
+		Failures: len(src.times), Users: src.users, Evidence: lines(src.evidence), Refused: true,
 	}
 	if s.rule.Estimate {
-		d.Failures, d.Span = src.retry, time.Duration(at-src.first)*time.Second
+		d.Failures, d.Span = int(src.retry), time.Duration(at-int64(src.first))*time.Second
 	} else {
 		d.Span = time.Duration(src.times[len(src.times)-1]-src.times[0]) * time.Second
 	}

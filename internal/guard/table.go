@@ -2,9 +2,24 @@ package guard
 
 import "net/netip"
 
+// A key is a prefix without pointers: half the size, and nothing for the
+// collector of garbage to follow.
+type key struct {
+	addr [16]byte
+	bits uint8 // of 128, also for IPv4
+}
+
+func keyOf(p netip.Prefix) key {
+	bits := p.Bits()
+	if p.Addr().Is4() {
+		bits += 96
+	}
+	return key{p.Addr().As16(), uint8(bits)}
+}
+
 // A table is a map that forgets the key not touched for longest when it is full.
 type table[V any] struct {
-	m          map[netip.Prefix]int32
+	m          map[key]int32
 	slots      []slot[V]
 	head, tail int32 // least and most recently touched; -1 for none
 	free       int32
@@ -13,18 +28,19 @@ type table[V any] struct {
 }
 
 type slot[V any] struct {
-	key        netip.Prefix
+	key        key
 	value      V
 	prev, next int32
 }
 
 func newTable[V any](limit int) table[V] {
-	return table[V]{m: map[netip.Prefix]int32{}, head: -1, tail: -1, free: -1, limit: limit}
+	return table[V]{m: map[key]int32{}, head: -1, tail: -1, free: -1, limit: limit}
 }
 
 func (t *table[V]) size() int { return len(t.m) }
 
-func (t *table[V]) get(k netip.Prefix) (V, bool) {
+func (t *table[V]) get(p netip.Prefix) (V, bool) {
+	k := keyOf(p)
 	if i, ok := t.m[k]; ok {
 		return t.slots[i].value, true
 	}
@@ -34,7 +50,8 @@ func (t *table[V]) get(k netip.Prefix) (V, bool) {
 
 // touch returns the value of k, a new one if there is none, and makes it the
 // last to be forgotten. The pointer is valid until the next call.
-func (t *table[V]) touch(k netip.Prefix) *V {
+func (t *table[V]) touch(p netip.Prefix) *V {
+	k := keyOf(p)
 	i, ok := t.m[k]
 	if ok {
 		if i != t.tail {
@@ -45,7 +62,7 @@ func (t *table[V]) touch(k netip.Prefix) *V {
 	}
 	if len(t.m) >= t.limit {
 		t.forgotten++
-		t.remove(t.slots[t.head].key)
+		t.drop(t.slots[t.head].key)
 	}
 	if i = t.free; i >= 0 {
 		t.free = t.slots[i].next
@@ -84,7 +101,9 @@ func (t *table[V]) unlink(i int32) {
 	}
 }
 
-func (t *table[V]) remove(k netip.Prefix) {
+func (t *table[V]) remove(p netip.Prefix) { t.drop(keyOf(p)) }
+
+func (t *table[V]) drop(k key) {
 	i, ok := t.m[k]
 	if !ok {
 		return
@@ -100,7 +119,7 @@ func (t *table[V]) removeIf(f func(*V) bool) {
 	for i := t.head; i >= 0; {
 		next := t.slots[i].next
 		if f(&t.slots[i].value) {
-			t.remove(t.slots[i].key)
+			t.drop(t.slots[i].key)
 		}
 		i = next
 	}

@@ -1,6 +1,7 @@
 package filters
 
 import (
+	"fmt"
 	"net/netip"
 	"runtime"
 	"testing"
@@ -38,7 +39,7 @@ func TestMemory(t *testing.T) {
 	for i := range 100_000 {
 		a := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
 		for range 2 {
-			s.Failure(guard.Event{Time: at, Source: netip.PrefixFrom(a, 32), User: "root", Line: "Aug  3 04:05:06 host sshd[1]: Failed password for root from 192.0.2.1 port 22 ssh2"}, at)
+			s.Failure(guard.Event{Time: at, Source: netip.PrefixFrom(a, 32), User: fmt.Sprint("user", i%5000), Line: fmt.Sprintf("Aug  3 04:05:06 host sshd[%d]: Failed password for root from %s port 40022 ssh2", 10000+i, a)}, at)
 		}
 	}
 	full := heap() - before
