@@ -236,10 +236,18 @@ func (e *Engine) netmap(bits []packet.Set, t NATTarget) []packet.Set {
 	return out
 }
 
-// redirect sends packets to the first address of the interface they came by
-// (nf_nat_redirect.c).
+// redirect sends packets to the first address of the interface they came by, and
+// those that this host sends to its loopback address (nf_nat_redirect.c).
 func (f *follower) redirect(fl Flow, n natHit) []Flow {
 	e := f.e
+	if f.way == WayOutput {
+		to := netip.MustParseAddr("127.0.0.1")
+		if e.family == IPv6 {
+			to = netip.IPv6Loopback()
+		}
+		fl.env.dst = e.bits(&fl.env, Constant(to.AsSlice()))
+		return []Flow{fl}
+	}
 	if !e.facts.Known {
 		fl.env.dst = f.unknownBits("the address of an unknown interface", n, len(e.dstBits(&fl.env)))
 		return []Flow{fl}

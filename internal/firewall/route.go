@@ -99,7 +99,7 @@ func (e *Engine) addrType(v *env, c AddrType) packet.Set {
 	take(rtnLocal, local)
 	take(rtnAnycast, e.addrs(bits, e.facts.Anycast))
 	if e.family == IPv6 {
-		take(rtnUnreachable, e.routed(bits).Not())
+		take(rtnUnreachable, e.unrouted(bits, c.Source))
 	}
 	is[rtnUnicast] = rest
 	s := sp.None()
@@ -149,13 +149,18 @@ func (e *Engine) localOn(bits []packet.Set, out bool) packet.Set {
 	return s
 }
 
-// routed returns the packets to whose address there is a route.
-func (e *Engine) routed(bits []packet.Set) packet.Set {
+// unrouted returns the packets to whose source, or else destination, there is no
+// route.
+func (e *Engine) unrouted(bits []packet.Set, source bool) packet.Set {
+	if e.facts.RoutesPartial != "" {
+		text := "whether there is a route (" + e.facts.RoutesPartial + ")"
+		return e.varyingSet(fmt.Sprintf("%s, to the source: %v", text, source), text)
+	}
 	s := e.addrs(bits, e.facts.Local)
 	for _, r := range e.byInterface(bits) {
 		s = s.Or(r.dst)
 	}
-	return s
+	return s.Not()
 }
 
 // routeSet is the destinations that are routed out of one interface.
@@ -236,7 +241,7 @@ func (e *Engine) reversePath(v *env, c ReversePath) packet.Set {
 		if c.Loose {
 			text = "whether there is a route back to the source"
 		}
-		return e.varyingSet(text, text)
+		return e.varyingSet(fmt.Sprintf("%s, local: %v", text, c.AcceptLocal), text)
 	}
 	bits := e.srcBits(v)
 	s := sp.None()

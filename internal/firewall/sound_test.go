@@ -218,3 +218,34 @@ func TestMarksFromBelow(t *testing.T) {
 		t.Error("surely refused")
 	}
 }
+
+// What this host sends and redirects goes to its own loopback address.
+func TestRedirectOfOwnPackets(t *testing.T) {
+	c := base(Output, -100, Accept, rule(match(l4proto(6), dport(80)), NAT{Kind: Redirect, Port: NATTarget{Lo: be16(8080)}}))
+	c.Base.Type = "nat"
+	rs := &Ruleset{Tables: []*Table{table(IPv4, "nat", c),
+		table(IPv4, "f", base(Postrouting, 0, Drop, rule(match(inSet(128, "127.0.0.1")), Verdict{Kind: Accept})))}}
+	e := NewEngine(IPv4, twoNets(), 0, rs)
+	p, err := packet.ParsePacket("tcp 203.0.113.5:4242 -> 198.51.100.7:80 out eth0 new")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr, err := e.Trace(rs, WayOutput, e.Packets(p))
+	if err != nil || tr.Verdict != TraceAccept {
+		t.Errorf("%+v, %v", tr, err)
+	}
+}
+
+// Two questions about the way back are two: one takes the host's own addresses,
+// the other does not.
+func TestWaysBackAreTwo(t *testing.T) {
+	drop := Verdict{Kind: Drop}
+	rs := &Ruleset{Tables: []*Table{table(IPv4, "f", base(Input, 0, Accept,
+		rule(match(ReversePath{AcceptLocal: true}), drop), rule(match(Not{ReversePath{}}), drop)))}}
+	f := twoNets()
+	f.RoutesPartial = "policy routing"
+	e := NewEngine(IPv4, f, 0, rs)
+	if r := e.Follow(rs, WayInput, e.withoutOutput(e.newFromOutside()), false); r.Accept.Empty() {
+		t.Error("surely refused")
+	}
+}
