@@ -60,6 +60,7 @@ type Flow struct {
 // priorities of what the kernel itself does at a hook
 // (linux/netfilter_ipv4.h, enum nf_ip_hook_priorities).
 const (
+	priorityDefrag    = -400
 	priorityConntrack = -200
 	priorityDstNAT    = -100
 	prioritySrcNAT    = 100
@@ -114,6 +115,9 @@ func (f *follower) run(in packet.Set) Result {
 			f.route(h)
 		}
 		f.leavesUnknown(h, noOut)
+		if h == Input && f.e.family == IPv4 {
+			f.defragment() // ip_local_deliver
+		}
 		f.atHook(h)
 	}
 	for _, fl := range f.flows {
@@ -121,7 +125,7 @@ func (f *follower) run(in packet.Set) Result {
 		f.res.Flows = append(f.res.Flows, fl)
 	}
 	f.admit(v)
-	f.res.within(given)
+	f.res.within(given, f.refusals)
 	return f.res
 }
 
@@ -153,12 +157,18 @@ func (f *follower) leavesUnknown(h Hook, never bool) {
 	}
 }
 
-// within restricts a result to the packets that were asked about.
-func (r *Result) within(in packet.Set) {
+// within restricts a result to the packets that were asked about; its reasons
+// only if they are to be looked at without the flow that they belong to.
+func (r *Result) within(in packet.Set, reasons bool) {
 	r.Accept, r.Drop, r.Reject = r.Accept.And(in), r.Drop.And(in), r.Reject.And(in)
-	r.Refused = within(r.Refused, in)
 	for i := range r.Flows {
 		r.Flows[i].Set = r.Flows[i].Set.And(in)
+	}
+	if !reasons {
+		return
+	}
+	r.Refused = within(r.Refused, in)
+	for i := range r.Flows {
 		r.Flows[i].Accepted = within(r.Flows[i].Accepted, in)
 	}
 }
@@ -201,6 +211,7 @@ type stage struct {
 	order    int
 	chain    *Chain
 	track    bool
+	defrag   bool
 	nat      []*Chain
 }
 
@@ -230,6 +241,9 @@ func (f *follower) stages(h Hook) []stage {
 	}
 	if h == Prerouting || h == Output {
 		out = append(out, stage{priority: priorityConntrack, track: true})
+		if f.tracking() {
+			out = append(out, stage{priority: priorityDefrag, defrag: true})
+		}
 	}
 	if h != Forward && f.translates() {
 		sortStages(nat)
@@ -298,6 +312,8 @@ func (f *follower) stage(h Hook, s stage) {
 	switch {
 	case s.track:
 		f.track()
+	case s.defrag:
+		f.defragment()
 	case s.nat != nil:
 		f.translation(h, s)
 	default:
@@ -320,6 +336,18 @@ func (f *follower) translation(h Hook, s stage) {
 			f.eachOrder(len(orders), h, s.priority, func(k int) { f.translate(h, orders[k]) })
 		}
 	})
+}
+
+// defragment puts fragments together: from here on rules see the whole that a
+// fragment is part of, which it is judged as.
+func (f *follower) defragment() {
+	for i := range f.flows {
+		v := &f.flows[i].env
+		if !v.known.whole {
+			v.known.whole, v.defragged = true, true
+			v.version = f.e.nextVersion()
+		}
+	}
 }
 
 // track is conntrack's look at the packets: from here on they have a state. A

@@ -70,8 +70,12 @@ func (w *walk) judgeRun(rules []*Rule, live packet.Set) ruleOutcome {
 	if w.decide != nil && (w.refusals || kind == Accept) {
 		for _, r := range rules {
 			w.rule = r
-			if s := live.And(w.matches(r)); !s.Empty() {
-				w.decide(Reason{Rule: r, Chain: r.Chain, Verdict: kind, Set: s})
+			why := Reason{Rule: r, Chain: r.Chain, Verdict: kind, Set: w.matches(r), reached: live}
+			if w.refusals {
+				why.Set, why.reached = why.in(live), packet.Set{}
+			}
+			if !why.Set.Empty() {
+				w.decide(why)
 			}
 		}
 	}

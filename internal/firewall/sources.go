@@ -155,7 +155,7 @@ func (x *Exposure) byReason(p Port, name string, hits []hit, on, from packet.Set
 			if from.Empty() {
 				return from, used
 			}
-			set := why.Set.And(h.set).And(on)
+			set := why.in(h.set).And(on)
 			if set.Empty() {
 				continue
 			}
@@ -165,7 +165,7 @@ func (x *Exposure) byReason(p Port, name string, hits []hit, on, from packet.Set
 				continue
 			}
 			from = from.Minus(part)
-			used = append(used, why.Set.And(h.set))
+			used = append(used, why.in(h.set))
 			r.From = append(r.From, x.entry(name, part, certain, because(why.Reason), set))
 		}
 		if len(h.flow.reasons.all) == 0 {

@@ -26,6 +26,18 @@ type Reason struct {
 	Chain   *Chain
 	Verdict VerdictKind
 	Set     packet.Set
+	// reached, where given, bounds Set further: it is left to [Reason.in] to
+	// take the two together, since most reasons are never looked at.
+	reached packet.Set
+}
+
+// in returns the packets of s that the reason is about.
+func (r Reason) in(s packet.Set) packet.Set {
+	s = s.And(r.Set)
+	if r.reached != (packet.Set{}) {
+		s = s.And(r.reached)
+	}
+	return s
 }
 
 // visit is one rule's look at the packets that reached it, for traces.
