@@ -142,7 +142,7 @@ func (w *walk) loadable(vals ...Value) packet.Set {
 		bits int
 	}{{FieldLink, need.link}, {FieldNetwork, need.network}, {FieldTransport, need.transport}, {FieldInner, need.inner}, {"ct", need.ct}} {
 		if n.bits > 0 {
-			s = s.And(w.present(n.f, n.bits))
+			s = s.And(w.reachable(n.f, n.bits, true))
 		}
 	}
 	return s
@@ -153,25 +153,33 @@ type headerKey struct {
 	field Field
 	bits  int
 	whole bool
+	later bool // fragments without the header may be looked into
 }
 
 // present returns the packets whose header reaches at least n bits. Headers are
 // taken to be as long as their protocol's fixed part: a truncated one is dropped
 // by the IP stack or by the transport protocol.
-func (w *walk) present(f Field, n int) packet.Set {
+//
+// Of a later fragment, which has no transport header, x_tables matches and most
+// loads of nf_tables see nothing; but short aligned loads take what stands in its
+// place (nft_payload_fast_eval), in the kernels that have been looked at. With
+// later, that is left open.
+func (w *walk) present(f Field, n int) packet.Set { return w.reachable(f, n, false) }
+
+func (w *walk) reachable(f Field, n int, later bool) packet.Set {
 	if f == "ct" {
 		return w.e.hasEntry(&w.env)
 	}
-	k := headerKey{f, n, w.env.known.whole}
+	k := headerKey{f, n, w.env.known.whole, later}
 	s, ok := w.e.headers[k]
 	if !ok {
-		s = w.reaches(f, n)
+		s = w.reaches(f, n, later)
 		w.e.headers[k] = s
 	}
 	return s
 }
 
-func (w *walk) reaches(f Field, n int) packet.Set {
+func (w *walk) reaches(f Field, n int, later bool) packet.Set {
 	e := w.e
 	sp := e.space
 	free := func(what string) packet.Set { return sp.Bit(sp.Extra(what, 1), 0) }
@@ -186,6 +194,9 @@ func (w *walk) reaches(f Field, n int) packet.Set {
 		whole := sp.All()
 		if !w.env.known.whole {
 			whole = e.firstFragment()
+			if later {
+				whole = whole.Or(free("a later fragment is looked into"))
+			}
 		}
 		long := sp.None()
 		short := sp.All()

@@ -15,6 +15,7 @@ type env struct {
 	src, dst     []packet.Set // after address translation
 	sport, dport []packet.Set
 	ttl          []packet.Set // 8 bits; routing takes one off (ip_forward, ip6_forward)
+	defragged    bool         // fragments have been put together
 	tracked      bool         // conntrack has seen the packet
 	notrack      packet.Set   // packets that NOTRACK has exempted
 	// What nat chains have done to new connections: the packets whose
@@ -200,6 +201,9 @@ func (e *Engine) networkBit(v *env, i int) packet.Set {
 	case i < 48:
 		return sp.Bit(sp.Extra("ip id", 16), i-32)
 	case i < 64:
+		if v.defragged && i >= 50 {
+			return sp.None() // neither more fragments nor an offset
+		}
 		return sp.Bit(packet.Fragment, i-48)
 	case i < 72:
 		return pick(v.ttl, i-64, sp, sp.Extra("ip ttl", 8))
@@ -275,8 +279,17 @@ func (e *Engine) oneHop(v *env) {
 	v.version = e.nextVersion()
 }
 
-// transportBit is bit i of the transport header, whatever the protocol.
+// transportBit is bit i of the transport header, whatever the protocol. What is
+// loaded from a later fragment in its place (see present) is anything: for IPv6
+// not even from behind the headers (ipv6_find_hdr leaves the offset at 0).
 func (e *Engine) transportBit(v *env, i int) packet.Set {
+	if v.known.whole {
+		return e.headerBit(v, i)
+	}
+	return e.space.If(e.firstFragment(), e.headerBit(v, i), e.rawBit("later fragment byte ", i))
+}
+
+func (e *Engine) headerBit(v *env, i int) packet.Set {
 	sp := e.space
 	switch {
 	case i < 16:

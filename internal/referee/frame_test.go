@@ -44,7 +44,9 @@ type probe struct {
 	sport    uint16 // ICMP: type and code
 	dport    uint16 // ICMP: sent as the identifier
 	flags    uint8  // TCP
-	frag     uint16 // IPv4 bytes 6 and 7: 0x4000 is DF
+	frag     uint16 // IPv4 bytes 6 and 7: 0x4000 is DF; IPv6 bytes 2 and 3 of the fragment header
+	ext      uint8  // IPv6: the number of the one extension header: 0 (hop by hop), 44 (fragment) or 60 (destination)
+	extended bool   // IPv6: there is one
 	tos, ttl uint8
 	size     int     // bytes of payload
 	quote    *probe  // ICMP errors: the packet that they are about
@@ -54,6 +56,14 @@ type probe struct {
 }
 
 func (p *probe) v4() bool { return p.dst.Is4() }
+
+// later reports whether the packet is a fragment without a transport header.
+func (p *probe) later() bool {
+	if p.v4() {
+		return p.frag&0x1fff != 0
+	}
+	return p.frag>>3 != 0
+}
 
 // state is what conntrack makes of the packet: nf_conntrack_proto_tcp.c and its
 // siblings in the kernel's net/netfilter.
@@ -122,7 +132,8 @@ func (p *probe) model() packet.Packet {
 							WithExtra("bridge netfilter", 1, []byte{0})
 	whole := 20 + length
 	if !p.v4() {
-		whole += 20
+		length += len(p.extension())
+		whole = 40 + length
 	}
 	m = m.WithExtra("meta length", 32, be32(uint32(whole)))
 	if p.v4() {
@@ -132,10 +143,14 @@ func (p *probe) model() packet.Packet {
 			WithExtra("ip hdrlength", 4, []byte{5}).
 			WithExtra("ip length", 16, be16(uint16(20+length)))
 	}
+	if p.extended {
+		m = m.WithExtra("ip6 extension headers", 1, []byte{1}).WithExtra("ip6 nexthdr", 8, []byte{p.ext})
+	} else {
+		m = m.WithExtra("ip6 extension headers", 1, []byte{0})
+	}
 	return m.WithExtra("ip6 flowlabel", 20, be32(p.id)[1:]).
 		WithExtra("ip6 hoplimit", 8, []byte{p.ttl}).
 		WithExtra("ip6 tclass", 8, []byte{p.tos}).
-		WithExtra("ip6 extension headers", 1, []byte{0}).
 		WithExtra("ip6 length", 16, be16(uint16(length)))
 }
 
@@ -175,11 +190,27 @@ func (p *probe) datagram() []byte {
 		binary.BigEndian.PutUint16(b[10:], checksum(0, b))
 		return append(b, th...)
 	}
+	ext := p.extension()
+	first := p.proto
+	if p.extended {
+		first = p.ext
+	}
 	b := be32(6<<28 | uint32(p.tos)<<20 | p.id)
-	b = append(b, be16(uint16(len(th)))...)
-	b = append(b, p.proto, p.ttl)
+	b = append(b, be16(uint16(len(ext)+len(th)))...)
+	b = append(b, first, p.ttl)
 	b = append(append(b, p.src.AsSlice()...), p.dst.AsSlice()...)
-	return append(b, th...)
+	return append(append(b, ext...), th...)
+}
+
+// extension is the extension header of an IPv6 packet that has one.
+func (p *probe) extension() []byte {
+	switch {
+	case !p.extended:
+		return nil
+	case p.ext == 44:
+		return append([]byte{p.proto, 0}, append(be16(p.frag), 0, 0, 0, 9)...)
+	}
+	return []byte{p.proto, 0, 1, 4, 0, 0, 0, 0} // PadN
 }
 
 // transport is the packet from its transport header on, with the right checksum.

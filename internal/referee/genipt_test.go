@@ -251,7 +251,7 @@ func (g *gen) iptables(v6, sets bool) string {
 	if g.chance(40) {
 		b.WriteString(table("mangle").text("PREROUTING", "INPUT", "FORWARD", "POSTROUTING"))
 	}
-	if g.chance(40) {
+	if !g.stateless && g.chance(40) {
 		b.WriteString(table("nat").text("PREROUTING", "POSTROUTING"))
 	}
 	b.WriteString(table("filter").text("INPUT", "FORWARD"))

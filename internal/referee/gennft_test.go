@@ -23,6 +23,9 @@ type gen struct {
 	r    *rand.Rand
 	open bool // conditions without a fixed answer are allowed
 	used bool // and there is one
+	// stateless leaves out what makes the kernel track connections, and thus put
+	// fragments together before rules see them.
+	stateless bool
 }
 
 func (g *gen) one(from ...string) string { return from[g.r.IntN(len(from))] }
@@ -598,10 +601,10 @@ func (g *gen) nft() string {
 	if g.chance(25) {
 		out = append(out, g.postTable("p"))
 	}
-	if g.chance(40) {
+	if !g.stateless && g.chance(40) {
 		out = append(out, g.natTable("n0"))
 	}
-	if g.chance(10) {
+	if !g.stateless && g.chance(10) {
 		out = append(out, g.natTable("n1"))
 	}
 	if g.chance(20) {

@@ -12,6 +12,7 @@ import (
 // TestNothingIsLost sends packets through a host without rules: whatever does
 // not arrive then was not dropped by a rule, and would be blamed on the model.
 func TestNothingIsLost(t *testing.T) {
+	t.Parallel()
 	lab.Enter(t, func(t *testing.T) {
 		w := newWorld(t, true, "h0", "h1")
 		r := rand.New(rand.NewPCG(1, 1))

@@ -279,6 +279,7 @@ func (w *world) packet(r *rand.Rand, p pools, v6 bool) probe {
 		x.sport = uint16(1024 + r.UintN(59000))
 	}
 	x.proto = one(r, tcp, tcp, tcp, tcp, tcp, udp, udp, udp, icmp, icmp, one[uint8](r, gre, esp, sctp))
+	w.special(r, &x)
 	switch x.proto {
 	case tcp:
 		x.flags = one(r, synBit, synBit, synBit, ackBit, ackBit|8, synBit|ackBit, rstBit, finBit|ackBit, synBit|urgBit, 0, uint8(r.UintN(256)))
@@ -287,6 +288,30 @@ func (w *world) packet(r *rand.Rand, p pools, v6 bool) probe {
 	}
 	return x
 }
+
+// special makes a few packets fragments, where nothing puts them together before
+// rules see them, and gives a few of IPv6 an extension header.
+func (w *world) special(r *rand.Rand, x *probe) {
+	if r.IntN(12) > 0 {
+		return
+	}
+	// In units of eight bytes. 1 is left out: matches of x_tables on TCP drop that
+	// fragment at sight (tcp_mt).
+	offset := one[uint16](r, 0, 2, 8, 185)
+	switch {
+	case x.dst.Is6():
+		x.extended, x.ext = true, one[uint8](r, 0, 60)
+		if w.fragments && r.IntN(2) == 0 {
+			x.ext, x.frag = 44, offset<<3|one[uint16](r, 0, 1)
+		}
+	case w.fragments && !w.here(x.dst):
+		x.frag = offset | 0x2000
+	}
+}
+
+// here reports whether IPv4 packets to an address are put together (ip_local_deliver)
+// before the input hook.
+func (w *world) here(a netip.Addr) bool { return w.own(a) || !w.ordinary(a) }
 
 // icmp makes the packet an ICMP message of the family.
 func (x *probe) icmp(r *rand.Rand, p pools) {

@@ -159,6 +159,7 @@ func semantics() []pitfall {
 
 // TestPitfalls puts each of the known peculiarities before kernel and model.
 func TestPitfalls(t *testing.T) {
+	t.Parallel()
 	lab.Enter(t, func(t *testing.T) {
 		w := newWorld(t, false, "h0", "h1", "bare")
 		lab.Run(t, "ip", "-4", "addr", "flush", "dev", "bare")

@@ -72,9 +72,11 @@ func mentioned(text string) []string {
 
 // TestRefereeRecorded judges the rulesets of other people's machines.
 func TestRefereeRecorded(t *testing.T) {
+	t.Parallel()
 	for _, file := range recorded(t) {
 		for _, loader := range loaders(file) {
 			t.Run(filepath.Base(file)+"/"+loader, func(t *testing.T) {
+				t.Parallel()
 				enterFor(t, file, loader)(t, func(t *testing.T) { judgeRecorded(t, file, loader) })
 			})
 		}

@@ -13,6 +13,7 @@ import (
 // TestConntrackStates holds what the model is told about each packet's conntrack
 // state, mark and status against what the kernel finds.
 func TestConntrackStates(t *testing.T) {
+	t.Parallel()
 	lab.Enter(t, func(t *testing.T) {
 		w := newWorld(t, true, "h0", "h1")
 		r := rand.New(rand.NewPCG(2, 2))

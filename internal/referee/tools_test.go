@@ -76,6 +76,7 @@ type asked struct {
 // TestTools reads what ufw, firewalld and fail2ban load: nothing that matters is
 // undecided, the answers are right, and the kernel agrees with the model.
 func TestTools(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, script string
 		need         []string
@@ -96,6 +97,7 @@ func TestTools(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			lab.Enter(t, func(t *testing.T) {
 				lab.Need(t, c.need...)
 				w := newWorld(t, true, "h0", "h1")

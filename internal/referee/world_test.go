@@ -27,8 +27,11 @@ type world struct {
 	nl     *nfnl
 	legacy map[string]bool // legacy loaders used since the last clear
 	ipsets bool
-	only   uint8 // 4 or 6 where most packets are to be of that family
-	marks  bool  // the rules on trial change the marks of connections
+	// fragments is true where the rules on trial do not track connections, so that
+	// the kernel does not put fragments together first.
+	fragments bool
+	only      uint8 // 4 or 6 where most packets are to be of that family
+	marks     bool  // the rules on trial change the marks of connections
 }
 
 // link is one interface of the host and the far end of its cable.

@@ -235,7 +235,11 @@ func alone(r *firewall.Rule) *firewall.Ruleset {
 	chain.Rules = []*firewall.Rule{&rule}
 	user := &firewall.Chain{Name: "USER", Table: table}
 	user.Rules = []*firewall.Rule{{Chain: user, Number: 1, Steps: []firewall.Step{firewall.Verdict{Kind: firewall.Drop}}}}
-	table.Chains = []*firewall.Chain{chain, user}
+	// Fragments, of which the two see different things, are put together where
+	// connections are tracked.
+	tracking := &firewall.Chain{Name: "tracking", Table: table, Base: &firewall.Base{Hook: firewall.Prerouting, Type: "filter", Policy: firewall.Accept}}
+	tracking.Rules = []*firewall.Rule{{Chain: tracking, Number: 1, Steps: []firewall.Step{firewall.Match{Cond: firewall.State{Mask: firewall.StateNew}}}}}
+	table.Chains = []*firewall.Chain{chain, user, tracking}
 	return &firewall.Ruleset{Tables: []*firewall.Table{table}}
 }
 
