@@ -21,7 +21,7 @@ func (x *Exposure) reach(p Port, flows []accessFlow, want func(*env) packet.Set)
 	var hits []hit
 	for i := range flows {
 		f := &flows[i]
-		if s := f.Set.And(want(&f.env)); !s.Empty() {
+		if s := x.meet(p, f.Set, want(&f.env)); !s.Empty() {
 			hits = append(hits, hit{f, s})
 			all = all.Or(s)
 		}
@@ -31,17 +31,16 @@ func (x *Exposure) reach(p Port, flows []accessFlow, want func(*env) packet.Set)
 	// Interfaces by which the same may come for the same reasons are asked about once.
 	seen := map[packet.Set][]answer{}
 	for _, name := range e.outsideInterfaces() {
-		here := all.And(e.ifaceSet(Interface{Name: name}))
+		here := e.comingBy(all, name)
 		if here.Empty() {
 			continue
 		}
-		alike := here.Exists(packet.InInterface)
-		known, ok := x.alike(name, seen[alike])
+		known, ok := x.alike(name, seen[here])
 		if !ok {
 			n := len(r.From)
 			wide, reasons := x.byInterface(p, name, hits, here, &r)
 			open = open || wide
-			seen[alike] = append(seen[alike], answer{name, slices.Clone(r.From[n:]), reasons})
+			seen[here] = append(seen[here], answer{name, slices.Clone(r.From[n:]), reasons})
 			continue
 		}
 		for _, s := range known.from {
@@ -74,10 +73,34 @@ func (x *Exposure) alike(name string, answers []answer) (answer, bool) {
 
 // sameOn reports whether a set holds the same packets of two interfaces.
 func (x *Exposure) sameOn(s packet.Set, a, b string) bool {
-	on := func(name string) packet.Set {
-		return s.And(x.e.ifaceSet(Interface{Name: name})).Exists(packet.InInterface)
+	return x.e.comingBy(s, a) == x.e.comingBy(s, b)
+}
+
+// comingBy returns s as it is for packets of one interface, which the result no
+// longer looks at.
+func (e *Engine) comingBy(s packet.Set, name string) packet.Set {
+	return s.Restrict(packet.InInterface, uint64(slices.Index(e.names, name)))
+}
+
+// meet returns the packets of a flow that are wanted. Where all of them have the
+// port's number, the result does not look at it: sockets that are treated alike
+// then lead to the same set, and to the same work, once.
+func (x *Exposure) meet(p Port, flow, wanted packet.Set) packet.Set {
+	sp := x.e.space
+	proto := packet.Range{Lo: uint64(p.Protocol), Hi: uint64(p.Protocol)}
+	number := packet.Range{Lo: uint64(p.Number), Hi: uint64(p.Number)}
+	of := sp.Values(packet.Protocol, proto)
+	if p.hasPort() {
+		of = of.And(sp.Values(packet.DstPort, number))
 	}
-	return on(a).Equal(on(b))
+	if !wanted.SubsetOf(of) {
+		return flow.And(wanted)
+	}
+	flow, wanted = flow.Restrict(packet.Protocol, proto.Lo), wanted.Restrict(packet.Protocol, proto.Lo)
+	if p.hasPort() {
+		flow, wanted = flow.Restrict(packet.DstPort, number.Lo), wanted.Restrict(packet.DstPort, number.Lo)
+	}
+	return flow.And(wanted)
 }
 
 // outsideInterfaces are the interfaces by which packets come from outside.
@@ -113,7 +136,6 @@ func (x *Exposure) Interfaces() []string {
 // most of all addresses, and what the rules let in that are the reasons.
 func (x *Exposure) byInterface(p Port, name string, hits []hit, here packet.Set, r *Reach) (open bool, reasons []packet.Set) {
 	e := x.e
-	on := e.ifaceSet(Interface{Name: name})
 	sure, maybe := e.Possible(here)
 	sureFrom, maybeFrom := x.sources(sure), x.sources(maybe)
 	if !sureFrom.Equal(maybeFrom) {
@@ -132,7 +154,7 @@ func (x *Exposure) byInterface(p Port, name string, hits []hit, here packet.Set,
 			from = sureFrom.Minus(certainFrom)
 		}
 		var used []packet.Set
-		left, used = x.byReason(p, name, hits, on, from, certain, r)
+		left, used = x.byReason(p, name, hits, from, certain, r)
 		reasons = append(reasons, used...)
 		if !left.Empty() {
 			r.From = append(r.From, x.entry(name, left, certain, Because{}, here))
@@ -143,7 +165,7 @@ func (x *Exposure) byInterface(p Port, name string, hits []hit, here packet.Set,
 
 // byReason splits sources by the rule that lets them in, and returns those that
 // no single rule explains, and what the rules let in that do.
-func (x *Exposure) byReason(p Port, name string, hits []hit, on, from packet.Set, certain bool, r *Reach) (packet.Set, []packet.Set) {
+func (x *Exposure) byReason(p Port, name string, hits []hit, from packet.Set, certain bool, r *Reach) (packet.Set, []packet.Set) {
 	var used []packet.Set
 	e := x.e
 	for _, h := range hits {
@@ -155,7 +177,8 @@ func (x *Exposure) byReason(p Port, name string, hits []hit, on, from packet.Set
 			if from.Empty() {
 				return from, used
 			}
-			set := why.in(h.set).And(on)
+			let := why.in(h.set)
+			set := e.comingBy(let, name)
 			if set.Empty() {
 				continue
 			}
@@ -165,11 +188,11 @@ func (x *Exposure) byReason(p Port, name string, hits []hit, on, from packet.Set
 				continue
 			}
 			from = from.Minus(part)
-			used = append(used, why.in(h.set))
+			used = append(used, let)
 			r.From = append(r.From, x.entry(name, part, certain, because(why.Reason), set))
 		}
 		if len(h.flow.reasons.all) == 0 {
-			possible, _ := e.Possible(h.set.And(on))
+			possible, _ := e.Possible(e.comingBy(h.set, name))
 			part := x.sources(possible).And(from)
 			if !part.Empty() {
 				from = from.Minus(part)
