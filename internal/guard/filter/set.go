@@ -17,6 +17,8 @@ type Set struct {
 	scanners []*scanner
 	// targets says, by literal, what may match a line that has it.
 	targets [][]target
+	// single are the patterns, by filter, that need one literal only.
+	single [][]uint64
 	// always are the filters that have to see every line: a pattern without
 	// literals, or patterns over several lines.
 	always []int
@@ -31,12 +33,37 @@ func NewSet(filters ...*Filter) *Set {
 	s := &Set{filters: filters}
 	ids := map[string]int{}
 	var literals []string
+	all := make([][][2]pyre.Literals, len(filters))
+	users := map[string]int{} // filters that have a literal as their first
 	for fi, f := range filters {
-		needs := f.needs()
+		all[fi] = f.needs()
+		seen := map[string]bool{}
+		for _, both := range all[fi] {
+			for _, l := range both[0] {
+				if !seen[l] {
+					seen[l] = true
+					users[l]++
+				}
+			}
+		}
+	}
+	for fi := range filters {
+		needs := all[fi]
 		if needs == nil {
 			s.always = append(s.always, fi)
+			s.single = append(s.single, nil)
 			continue
 		}
+		single := make([]uint64, len(needs)/64+1)
+		for pi := range needs {
+			// A second literal is worth its while where the first one is shared:
+			// lines of one service then leave the filters of others alone.
+			if needs[pi][1] == nil || !slices.ContainsFunc(needs[pi][0], func(l string) bool { return users[l] > 2 }) {
+				needs[pi][1] = nil
+				single[pi>>6] |= 1 << (pi & 63)
+			}
+		}
+		s.single = append(s.single, single)
 		for pi, both := range needs {
 			for which, need := range both {
 				for _, l := range need {
@@ -161,7 +188,6 @@ type Run struct {
 	sessions []*Session
 	masks    [][]uint64 // patterns to try, by filter
 	second   [][]uint64 // patterns whose second literal is there, or not needed
-	single   [][]uint64 // patterns without a second literal
 	touched  []int32
 	found    []int32
 	out      []Hit
@@ -183,13 +209,6 @@ func (s *Set) NewRun(settings Settings) (*Run, error) {
 		words := len(f.fail)/64 + 1
 		r.masks = append(r.masks, make([]uint64, words))
 		r.second = append(r.second, make([]uint64, words))
-		single := make([]uint64, words)
-		for pi, both := range f.needs() {
-			if both[1] == nil {
-				single[pi>>6] |= 1 << (pi & 63)
-			}
-		}
-		r.single = append(r.single, single)
 	}
 	return r, nil
 }
@@ -276,7 +295,7 @@ func (r *Run) candidates(line []byte) bool {
 	for _, i := range r.touched {
 		any := uint64(0)
 		for w := range r.masks[i] {
-			r.masks[i][w] &= r.second[i][w] | r.single[i][w]
+			r.masks[i][w] &= r.second[i][w] | r.set.single[i][w]
 			any |= r.masks[i][w]
 		}
 		if any != 0 {

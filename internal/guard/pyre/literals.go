@@ -111,7 +111,7 @@ func score(l string) int {
 func common(l string) bool {
 	switch strings.ToLower(strings.TrimSpace(l)) {
 	case "from", "user", "for", "error", "client", "port", "info", "warning", "with", "http", "rhost=", "the",
-		"[client", "[remote", "denied", "refused", "authentication failure;", "pam_unix":
+		"[client", "[remote", "ruser=", "user=", "update", "query", "authentication failure;", "pam_unix":
 		return true
 	}
 	return false
