@@ -152,7 +152,28 @@ func (sp *Space) except(fs ...Field) []Field {
 // function of these fields alone that respects which values are valid.
 func (s Set) project(fs ...Field) ref {
 	g := &s.sp.graph
-	return g.exists(g.and(s.f, s.sp.valid), s.sp.cubeOf(s.sp.except(fs...)))
+	return g.exists(g.and(s.f, s.sp.valid), s.sp.allBut(fs))
+}
+
+// otherFields is the cube of all fields and unknowns but one, as long as there
+// are count of them.
+type otherFields struct {
+	count int
+	cube  ref
+}
+
+// allBut returns the cube of all fields and unknowns but the given ones. That of
+// all but one is asked for again and again.
+func (sp *Space) allBut(fs []Field) ref {
+	if len(fs) != 1 {
+		return sp.cubeOf(sp.except(fs...))
+	}
+	known := sp.others[fs[0]]
+	if known.count != len(sp.fields) {
+		known = otherFields{len(sp.fields), sp.cubeOf(sp.except(fs...))}
+		sp.others[fs[0]] = known
+	}
+	return known.cube
 }
 
 // Restrict returns s as it looks to a packet whose field f, of at most 64 bits,

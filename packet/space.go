@@ -131,6 +131,7 @@ type Space struct {
 	booleans  []Field // of the levels behind Src: the unknowns
 	extras    map[extraKey]Field
 	unknowns  map[string]Field
+	others    map[Field]otherFields
 	valid     ref // the values that packets can have; sets do not care about others
 	validOf   [numFixed]ref
 	depth     int // of nested Do
@@ -151,6 +152,7 @@ func NewSpace(c Config) *Space {
 		ifindex:  map[string]int{},
 		extras:   map[extraKey]Field{},
 		unknowns: map[string]Field{},
+		others:   map[Field]otherFields{},
 	}
 	sp.intern(c.Interfaces)
 	sp.layout()
