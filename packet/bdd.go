@@ -158,7 +158,7 @@ func (g *graph) remember(a, b, c, r ref) {
 	if g.steps++; g.steps > stepsPerNode*max(g.maxNodes, 1<<18) {
 		panic(exhausted{g, "more work than Config.MaxNodes allows"})
 	}
-	if len(g.nodes) > len(g.cache) && len(g.cache) < maxCache {
+	if len(g.nodes) > 2*len(g.cache) && len(g.cache) < maxCache {
 		g.growCache()
 	}
 	*g.slot(a, b, c) = entry{a, b, c, r}
