@@ -39,15 +39,15 @@ func (c *checker) policy() {
 	for i, r := range c.p.Inbound {
 		path := fmt.Sprintf("inbound[%d]", i)
 		c.verdict(path, r.Allow != nil, r.Deny != nil, r.Rate)
-		c.peers(path+".from", r.From, true)
-		c.peers(path+".to", r.To, false)
+		c.peers(path+".from", r.From)
+		c.sources(path+".to", r.To)
 	}
 	c.outbound()
 	c.router()
 	c.edge()
 	c.lockout()
 	if g := c.p.Guard; g != nil {
-		c.peers("guard.never", g.Never, true)
+		c.peers("guard.never", g.Never)
 		for i, n := range g.Never {
 			if n == anywhere {
 				c.at(fmt.Sprintf("guard.never[%d]", i), "a guard that never bans anybody").Hint = "leave the guard out instead"
@@ -85,24 +85,30 @@ func (c *checker) names(zones, lists bool) []string {
 }
 
 // peers looks up the names among peers.
-func (c *checker) peers(path string, ps []Peer, zones bool) {
+func (c *checker) peers(path string, ps []Peer) {
 	for i, p := range ps {
-		at := fmt.Sprintf("%s[%d]", path, i)
 		if p == anywhere || p.fault() != nil || looksLikeAddress(string(p)) {
 			continue
 		}
 		_, isZone := c.p.Zones[string(p)]
-		_, isList := c.p.Lists[string(p)]
-		switch {
-		case isList || isZone && zones:
-		case isZone:
-			c.at(at, "%s is a zone; addresses belong here", p)
-		default:
-			what := "zone or list"
-			if !zones {
-				what = "list"
-			}
-			c.unknown(at, string(p), what, c.names(zones, true), anywhere)
+		if _, isList := c.p.Lists[string(p)]; !isList && !isZone {
+			c.unknown(fmt.Sprintf("%s[%d]", path, i), string(p), "zone or list", c.names(true, true), anywhere)
+		}
+	}
+}
+
+// sources looks up the names among addresses of this host.
+func (c *checker) sources(path string, ss []Source) {
+	for i, s := range ss {
+		if s.fault() != nil || looksLikeAddress(string(s)) {
+			continue
+		}
+		at := fmt.Sprintf("%s[%d]", path, i)
+		_, isZone := c.p.Zones[string(s)]
+		if _, isList := c.p.Lists[string(s)]; !isList && isZone {
+			c.at(at, "%s is a zone; addresses belong here", s)
+		} else if !isList {
+			c.unknown(at, string(s), "list", c.names(false, true))
 		}
 	}
 }
@@ -238,7 +244,7 @@ func (c *checker) outbound() {
 	for i, r := range c.p.Outbound.Rules {
 		path := fmt.Sprintf("outbound.rules[%d]", i)
 		c.verdict(path, r.Allow != nil, r.Deny != nil, r.Rate)
-		c.peers(path+".to", r.To, true)
+		c.peers(path+".to", r.To)
 		if l, ok := r.Rate.Limit(); ok && l.PerSource {
 			c.at(path+".rate", "a rate per source on what this host sends").Hint = "leave out: per source"
 		}
@@ -322,7 +328,7 @@ func (c *checker) lockout() {
 	if a, s := c.p.Accounts, c.p.SSH; a != nil && s != nil && s.Users != nil && a.Admin != "" && !slices.Contains(s.Users, a.Admin) {
 		c.at("ssh.users", "the admin %s may not log in", a.Admin).Hint = fmt.Sprintf("add %s to ssh.users", a.Admin)
 	}
-	if c.p.Inbound == nil {
+	if c.p.Inbound == nil || c.faulty("inbound") {
 		return
 	}
 	ports := []int{22}
@@ -344,6 +350,13 @@ func (c *checker) lockout() {
 		}
 	}
 	c.d.at(c.d.keys["inbound"], "nobody could log in any more: no rule allows ssh").Hint = "add: - {allow: ssh, from: ADDRESSES OF ADMINS}; or name sshd's port: ssh: {ports: [2222]}"
+}
+
+// faulty tells whether a section has faults already: then what it would let in
+// is not known.
+func (c *checker) faulty(section string) bool {
+	from, to := c.d.keys[section].line, c.d.spans[section].last
+	return slices.ContainsFunc(c.d.problems, func(p Problem) bool { return from <= p.Line && p.Line <= to })
 }
 
 // admitsTCP tells whether a service includes a port of TCP.

@@ -63,7 +63,7 @@ func TestBad(t *testing.T) {
 }
 
 func TestExample(t *testing.T) {
-	text, err := os.ReadFile("testdata/example.yaml")
+	text, err := os.ReadFile("example.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,7 +42,7 @@ type InboundRule struct {
 	Allow []Service `yaml:"allow,one" doc:"what is let in"`
 	Deny  []Service `yaml:"deny,one" doc:"what is dropped"`
 	From  []Peer    `yaml:"from,one" doc:"the sources; without it, anywhere"`
-	To    []Peer    `yaml:"to,one" doc:"the addresses of this host that are meant; without it, all"`
+	To    []Source  `yaml:"to,one" doc:"the addresses of this host that are meant; without it, all"`
 	Rate  Rate      `yaml:"rate" doc:"new connections beyond it are dropped, whatever later rules say"`
 }
 
