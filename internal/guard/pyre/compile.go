@@ -35,6 +35,7 @@ type inst struct {
 	negate    bool
 	fold      bool
 	behind    bool
+	simple    bool // opRep: greedy, without an end, of at least none or one
 	next, alt int32
 	arg       int32
 	min, max  int32
@@ -71,6 +72,7 @@ func (c *compiler) emit(i inst) int32 {
 		i.memo = c.memos
 		c.memos++
 	case opRep:
+		i.simple = !i.lazy && i.str == "" && i.max == infinite && i.min <= 1
 		i.memo = c.memos
 		c.memos += 2
 	}

@@ -266,7 +266,28 @@ func (m *Machine) run(pc, pos int32) (end int32, ok bool) {
 				break
 			}
 			m.left--
-			if to, good := m.repeat(pc, in, pos); good {
+			if in.simple {
+				// The usual repeat, x* or x+, without a call for each of its parts.
+				if least, good := m.atLeast(in, pos); good {
+					end := m.spanAll(in.set, least)
+					m.left -= int(end-least) >> 4
+					if int(end) >= len(text) || in.ways[text[end]]&1 != 0 {
+						if end > least {
+							m.stack = append(m.stack, frame{fGreedy, pc, end, least})
+						}
+						pc, pos = in.next, end
+						continue
+					}
+					if end > least {
+						m.stack = append(m.stack, frame{fGreedy, pc, end, least})
+						if to, at := m.shorter(&m.stack[len(m.stack)-1]); to >= 0 {
+							pc, pos = to, at
+							continue
+						}
+						m.stack = m.stack[:len(m.stack)-1]
+					}
+				}
+			} else if to, good := m.repeat(pc, in, pos); good {
 				pc, pos = in.next, to
 				continue
 			}
@@ -450,6 +471,18 @@ func (m *Machine) spanAll(set *charSet, pos int32) int32 {
 		break
 	}
 	return pos
+}
+
+// atLeast takes the one character that x+ must have, or none for x*.
+func (m *Machine) atLeast(in *inst, pos int32) (int32, bool) {
+	if in.min == 0 {
+		return pos, true
+	}
+	if int(pos) < len(m.text) && in.set.table[m.text[pos]] == belongs {
+		return pos + 1, true
+	}
+	n := m.one(in.set, pos)
+	return pos + n, n > 0
 }
 
 func (m *Machine) repeat(pc int32, in *inst, pos int32) (int32, bool) {
