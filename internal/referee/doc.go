@@ -15,6 +15,10 @@
 //
 // Plain `go test` judges a few dozen random rulesets, and the named cases;
 // `make referee` hundreds, and the recorded rulesets of other people's machines.
+// Packets are independent of each other: what would make a conntrack entry last is
+// dropped before it is confirmed, and the entries that tests make themselves get
+// their marks back before each batch.
+//
 // A failure prints the seed, the shortest ruleset that was found to fail still,
 // and the model's trace of the packet. The flags:
 //

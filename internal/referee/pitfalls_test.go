@@ -35,6 +35,17 @@ func (p probe) as(proto uint8) probe {
 	return p
 }
 
+// behind gives an IPv6 packet an extension header.
+func (p probe) behind(header uint8) probe {
+	p.extended, p.ext = true, header
+	return p
+}
+
+func (p probe) fragment(bits uint16) probe {
+	p.frag = bits
+	return p
+}
+
 func echo() probe {
 	return probe{src: netip.MustParseAddr("192.0.2.10"), dst: netip.MustParseAddr("192.0.2.1"), proto: icmp, sport: 8 << 8, dport: 7, in: "h0", ttl: 64}
 }
@@ -146,6 +157,30 @@ func semantics() []pitfall {
 `+input("accept", "ct status dnat drop"), pass(syn(80)), block(syn(8080))),
 		nftCase("redirect drops where the interface has no address", `table ip n { chain c { type nat hook prerouting priority -100; tcp dport 80 redirect; }; }`,
 			block(syn(80).on("bare").to4("192.0.2.1")), pass(syn(80)), pass(syn(81).on("bare"))),
+		nftCase("an extension header does not hide the protocol", input("drop", "tcp dport 22 accept; ip6 nexthdr tcp tcp dport 23 accept"),
+			pass(syn6(22).behind(60)), pass(syn6(23)), block(syn6(23).behind(60))),
+		nftCase("the last fragment of a datagram has no ports, but may be read as if it had", hook("forward", "0", "accept", "tcp dport 22 drop"),
+			block(syn(22).to4("203.0.113.7").fragment(0x2000)), pass(syn(23).to4("203.0.113.7").fragment(0x2000)),
+			open(syn(22).to4("203.0.113.7").fragment(0x0010))),
+		nftCase("a nat chain is asked about tracked packets only, and does not make them tracked",
+			`table ip n { chain c { type nat hook prerouting priority -100; tcp dport 22 drop; }; }`, open(syn(22)), pass(syn(23))),
+		nftCase("a nat chain is asked where another rule makes packets tracked",
+			`table ip n { chain c { type nat hook prerouting priority -100; tcp dport 22 drop; }; }
+`+input("accept", "ct state new tcp dport 23 drop"), block(syn(22)), block(syn(23)), pass(syn(24)), pass(syn(22).bits(rstBit))),
+		{
+			"the tuple of a protocol without ports has none",
+			[]part{{"iptables-nft-restore", "*filter\n-A INPUT -m conntrack --ctorigdstport 1 -j DROP\nCOMMIT\n"}},
+			[]expect{pass(syn(1).as(esp)), block(syn(1))},
+		},
+		{
+			"legacy and nft chains of equal priority come in an order that is not known",
+			[]part{
+				{"nft", `table ip m { chain c { type filter hook prerouting priority -150; tcp dport 22 meta mark set 1; }; }
+`},
+				{"iptables-legacy-restore", "*mangle\n-A PREROUTING -m mark --mark 1 -j DROP\nCOMMIT\n"},
+			},
+			[]expect{open(syn(22)), pass(syn(23))},
+		},
 		{
 			"of a hash:net,iface set only the longest prefix counts",
 			[]part{
