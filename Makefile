@@ -53,8 +53,14 @@ benchonce:
 bench: ## the figures
 	go test -run '^$$' -bench . -benchmem ./...
 
+.PHONY: bench-guard
+bench-guard: ## the guard beside fail2ban and sshguard (docs/guard.md)
+	@.ci/bench-guard
+
 referee: ## the model against the kernel, at full length
-	SEKIMORI_LAB=require go test -v -timeout 120m ./internal/referee -args -referee.rulesets 500 -referee.packets 50000
+	@mkdir -p bin; echo "the whole log: bin/referee.log"; set -o pipefail; \
+	SEKIMORI_LAB=require go test -v -timeout 120m ./internal/referee -args -referee.rulesets 500 -referee.packets 50000 \
+	| tee bin/referee.log | grep -E 'referee: |^(---|FAIL|ok|panic)'
 
 cross: ## builds for the other systems
 	@set -e; for t in $(TARGETS); do echo "build $$t"; \
