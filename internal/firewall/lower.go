@@ -71,7 +71,7 @@ func (f *follower) below(fl *Flow, c *Chain, in packet.Set) packet.Set {
 				if !u.sure {
 					refused = refused.And(f.cameBy(d))
 				}
-				in = f.refuse(c, in, refused)
+				in = f.refuse(in, refused)
 			}
 		}
 	}
@@ -97,10 +97,19 @@ func (f *follower) refusedBelow(fl *Flow, chains []*Chain, in packet.Set, device
 		v.known.in = device
 		v.version = e.nextVersion()
 		w := f.newWalk(v, c.Base.Hook)
+		if w.refusals = f.refusals; f.refusals {
+			w.decide = func(r Reason) {
+				if r.Verdict != Accept {
+					f.refusedBy = append(f.refusedBy, r)
+				}
+			}
+		}
 		o := w.chain(c, pass)
 		ok := o.accept
 		if c.Base.Policy != Drop {
 			ok = ok.Or(o.rest)
+		} else if f.refusals {
+			f.refusedBy = append(f.refusedBy, Reason{Chain: c, Verdict: Drop, Set: o.rest})
 		}
 		if len(w.nats) > 0 || w.env.version != v.version {
 			text := fmt.Sprintf("what %s changes in packets of %s", c.Place(), device)
@@ -117,12 +126,16 @@ func (f *follower) refusedBelow(fl *Flow, chains []*Chain, in packet.Set, device
 	return in.Minus(pass)
 }
 
-// refuse drops packets of in because of a chain, and returns the rest.
-func (f *follower) refuse(c *Chain, in, refused packet.Set) packet.Set {
+// refuse drops packets of in that chains below have refused, and returns the
+// rest.
+func (f *follower) refuse(in, refused packet.Set) packet.Set {
 	f.res.Drop = f.res.Drop.Or(refused)
-	if f.refusals && !refused.Empty() {
-		f.res.Refused = append(f.res.Refused, Reason{Chain: c, Verdict: Drop, Set: refused})
+	for _, r := range within(f.refusedBy, refused) {
+		if !r.Set.Empty() {
+			f.res.Refused = append(f.res.Refused, r)
+		}
 	}
+	f.refusedBy = nil
 	return in.Minus(refused)
 }
 
@@ -183,7 +196,7 @@ func (f *follower) onPorts(fl *Flow, bridge string, chains []*Chain) {
 	if last != (packet.Set{}) {
 		refused = refused.Or(last.And(other))
 	}
-	fl.Set = f.refuse(chains[len(chains)-1], fl.Set, refused)
+	fl.Set = f.refuse(fl.Set, refused)
 }
 
 // hidden reports whether packets of an interface appear on its master alone, as

@@ -83,6 +83,9 @@ type follower struct {
 	res      Result
 	// admitted are the packets that may pass whatever the rules say.
 	admitted packet.Set
+	// refusedBy are the refusals by chains that saw the packets on a device below,
+	// until they are known to have come by it.
+	refusedBy []Reason
 }
 
 // Follow sends the packets of in along a way through the ruleset. With reasons,
@@ -186,7 +189,7 @@ func (f *follower) route(h Hook) {
 		here := e.delivered(&fl.env)
 		switch {
 		case h == Input:
-			fl.Set = fl.Set.And(here)
+			fl.Set = fl.Set.And(here).Minus(e.martian(&fl.env))
 		case !forwards:
 			fl.Set = e.space.None()
 		default:
@@ -194,6 +197,21 @@ func (f *follower) route(h Hook) {
 			e.oneHop(&fl.env)
 		}
 	}
+}
+
+// martian returns the packets that routing refuses because they come from a wire
+// and are, by translation perhaps, for 127.0.0.0/8 (ip_route_input_slow).
+func (e *Engine) martian(v *env) packet.Set {
+	from := e.space.All()
+	for _, i := range e.facts.Interfaces {
+		if i.Loopback {
+			from = from.Minus(e.ifaceSet(Interface{Name: i.Name}))
+		}
+	}
+	for _, name := range e.facts.RouteLocalnet {
+		from = from.Minus(e.ifaceSet(Interface{Name: name}))
+	}
+	return from.And(e.addrs(e.dstBits(v), []netip.Prefix{loopback4}))
 }
 
 // delivered returns the packets that routing hands to this host's sockets: those

@@ -7,8 +7,8 @@ import (
 	"sekimori/packet"
 )
 
-// Published is a port of this host whose packets are translated and sent on: a
-// container's, or a port forward.
+// Published is a port of this host whose packets are translated: a container's, a
+// port forward, or a redirection to another port of the host itself.
 type Published struct {
 	Protocol uint8
 	Lo, Hi   uint16 // the ports on this host
@@ -45,12 +45,26 @@ func (x *Exposure) published(rs *Ruleset) []Published {
 				}
 				of := sent.And(e.space.Values(packet.Protocol, packet.Range{Lo: n, Hi: n}))
 				for _, r := range of.Ranges(packet.DstPort) {
-					out = append(out, x.publishedPort(f, uint8(n), r, to, toPort))
+					out = addPublished(out, x.publishedPort(f, uint8(n), r, to, toPort))
 				}
 			}
 		}
 	}
 	return out
+}
+
+// addPublished adds a port, once: a redirection leads to another address on each
+// interface.
+func addPublished(out []Published, p Published) []Published {
+	for i, o := range out {
+		if o.Protocol == p.Protocol && o.Lo == p.Lo && o.Hi == p.Hi && o.ToPort == p.ToPort && o.Rule == p.Rule {
+			if o.To != p.To {
+				out[i].To = netip.Addr{}
+			}
+			return out
+		}
+	}
+	return append(out, p)
 }
 
 func (x *Exposure) publishedPort(f Flow, proto uint8, r packet.Range, to netip.Addr, toPort uint16) Published {
@@ -63,7 +77,7 @@ func (x *Exposure) publishedPort(f Flow, proto uint8, r packet.Range, to netip.A
 		And(e.space.Values(packet.DstPort, r)).
 		And(e.space.Prefixes(packet.Dst, e.hostPrefixes()...)).And(f.Set.May())
 	var flows []accessFlow
-	for _, t := range x.through {
+	for _, t := range slices.Concat(x.inside, x.through) {
 		if t.Translated == f.Translated {
 			flows = append(flows, t)
 		}
@@ -72,8 +86,9 @@ func (x *Exposure) publishedPort(f Flow, proto uint8, r packet.Range, to netip.A
 	return p
 }
 
-// translated returns what the destination translations of a ruleset send on to
-// other hosts, before the forward hook judges it.
+// translated returns what the destination translations of a ruleset send
+// elsewhere, before the input or the forward hook judges it. What they send to a
+// socket by its own address and port is no news.
 func (e *Engine) translated(rs *Ruleset, in packet.Set) []Flow {
 	f := &follower{e: e, rs: rs, calls: newCallGraph(rs), way: WayForward}
 	none := e.space.None()
@@ -82,9 +97,7 @@ func (e *Engine) translated(rs *Ruleset, in packet.Set) []Flow {
 	v.version = e.nextVersion()
 	f.flows = []Flow{{Set: in, env: v}}
 	f.atHook(Prerouting)
-	return slices.DeleteFunc(f.flows, func(fl Flow) bool {
-		return fl.Translated == nil || e.facts.Known && fl.Set.SubsetOf(e.delivered(&fl.env))
-	})
+	return slices.DeleteFunc(f.flows, func(fl Flow) bool { return fl.Translated == nil })
 }
 
 // target returns where a flow is sent, as far as it is one address and port.
