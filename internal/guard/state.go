@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"net/netip"
@@ -62,7 +63,7 @@ type State struct {
 // A source is what is remembered of one. Times are seconds since 1970.
 type source struct {
 	times    []uint32 // of the last failures, the newest last, at most After
-	evidence string   // lines, each with its end
+	evidence []byte   // lines, each with its end
 	users    []string
 	first    uint32 // Rule.Estimate: where counting begins,
 	last     uint32 // when the newest failure was,
@@ -248,10 +249,16 @@ func (s *State) Service(now time.Time) {
 // remember keeps what may be evidence.
 func (s *State) remember(src *source, e *Event) {
 	if e.Line != "" && s.rule.Evidence > 0 {
-		if strings.Count(src.evidence, "\n") >= s.rule.Evidence {
-			_, src.evidence, _ = strings.Cut(src.evidence, "\n")
+		if bytes.Count(src.evidence, newline) >= s.rule.Evidence {
+			src.evidence = append(src.evidence[:0], src.evidence[bytes.IndexByte(src.evidence, '\n')+1:]...)
 		}
-		src.evidence += clipLine(strings.ReplaceAll(e.Line, "\n", " ")) + "\n"
+		from := len(src.evidence)
+		src.evidence = append(append(src.evidence, clipLine(e.Line)...), '\n')
+		for i, c := range src.evidence[from : len(src.evidence)-1] {
+			if c == '\n' {
+				src.evidence[from+i] = ' '
+			}
+		}
 	}
 	if e.User != "" && !slices.Contains(src.users, e.User) && len(src.users) < maxUsers {
 		src.users = append(src.users, clipLine(e.User))
@@ -264,12 +271,14 @@ const (
 )
 
 // lines splits evidence.
-func lines(s string) []string {
-	if s == "" {
+func lines(b []byte) []string {
+	if len(b) == 0 {
 		return nil
 	}
-	return strings.Split(strings.TrimSuffix(s, "\n"), "\n")
+	return strings.Split(strings.TrimSuffix(string(b), "\n"), "\n")
 }
+
+var newline = []byte{'\n'}
 
 // clipLine bounds what one line of evidence costs.
 func clipLine(l string) string {

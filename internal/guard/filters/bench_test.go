@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"sekimori/internal/guard"
 	"sekimori/internal/guard/filter"
 )
 
@@ -65,6 +66,39 @@ func cpuTime(b *testing.B) time.Duration {
 		b.Fatal(err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// BenchmarkAttackDecisions is the whole work: patterns, sessions, sources, bans.
+func BenchmarkAttackDecisions(b *testing.B) {
+	log := benchLog(b, "attack.log")
+	run, err := filter.NewSet(compile(b, "sshd", nil)).NewRun(settings())
+	if err != nil {
+		b.Fatal(err)
+	}
+	state := guard.New(guard.Rule{After: 5, Within: 10 * time.Minute, For: time.Hour, Repeat: 2})
+	before := cpuTime(b)
+	b.ReportAllocs()
+	lines, bans := 0, 0
+	rest := log
+	for b.Loop() {
+		if len(rest) == 0 {
+			rest = log
+		}
+		i := bytes.IndexByte(rest, '\n')
+		hits := run.Line(rest[:i])
+		for j := range hits {
+			h := &hits[j]
+			at := time.Unix(int64(h.Time), 0)
+			if _, ok := state.Failure(guard.Event{Time: at, Source: h.Addr, Service: "sshd", User: h.User(), Line: h.Lines[len(h.Lines)-1]}, at); ok {
+				bans++
+			}
+		}
+		rest = rest[i+1:]
+		lines++
+	}
+	b.ReportMetric(float64(lines)/b.Elapsed().Seconds(), "lines/s")
+	b.ReportMetric(float64(lines)/(cpuTime(b)-before).Seconds(), "lines/cpu-s")
+	b.ReportMetric(float64(bans)/float64(lines), "bans/line")
 }
 
 func BenchmarkAttackSSHD(b *testing.B) {
