@@ -1,0 +1,184 @@
+package policy
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"sekimori/packet"
+)
+
+// Host is what the meaning of a policy depends on beside its text.
+type Host struct {
+	DHCPv4, DHCPv6 []string // the interfaces on which a DHCP client runs
+}
+
+// Inbound returns the packets to this host that the policy lets in, and false
+// if it leaves inbound alone. It is worked out straight from the policy: what a
+// compiled ruleset does is compared with it. lists are those of File.Lists.
+//
+// Let in are: everything on lo; connection states established and related;
+// LifeSupport; and what a rule allows, in state new. Nothing else is: not what
+// is invalid or untracked. A rate is a packet.Space.Unknown with the path of
+// the rule as its key, inbound[2].rate; it holds while the limit is not
+// exceeded. Fragments are not looked at: whoever tracks connections sees
+// packets reassembled.
+//
+// Use it inside sp.Do, as all that makes sets.
+func (f *File) Inbound(sp *packet.Space, lists map[string][]packet.AddrRange, host Host) (packet.Set, bool) {
+	if f.Policy.Inbound == nil {
+		return packet.Set{}, false
+	}
+	in := sp.None()
+	left := sp.All()
+	m := meaning{f, sp, lists}
+	for i, r := range f.Policy.Inbound {
+		match := m.inboundRule(r).And(left)
+		left = left.Minus(match)
+		if r.Rate != "" {
+			match = match.And(sp.Unknown(fmt.Sprintf("inbound[%d].rate", i)))
+		}
+		if r.Allow != nil {
+			in = in.Or(match)
+		}
+	}
+	return in.And(sp.States(packet.New)).Or(Implicit(sp, host)), true
+}
+
+// Implicit returns the packets that every inbound lets in: those on lo, those
+// of established and related connections, and LifeSupport.
+func Implicit(sp *packet.Space, host Host) packet.Set {
+	lo := sp.Interfaces(packet.InInterface, func(name string) bool { return name == "lo" })
+	return lo.Or(sp.States(packet.Established | packet.Related)).Or(LifeSupport(sp, host))
+}
+
+// LifeSupport returns the packets without which a host falls off its network,
+// whatever state connection tracking has for them: the ICMPv6 messages that
+// RFC 4890 sections 4.4.1 and 4.4.2 want to reach a host, and what is sent to
+// its DHCP clients. Echo requests are left to the rules, and redirects too.
+// ARP is no matter of these rules.
+func LifeSupport(sp *packet.Space, host Host) packet.Set {
+	clients := func(names []string) packet.Set {
+		return sp.Interfaces(packet.InInterface, func(name string) bool { return slices.Contains(names, name) })
+	}
+	udp := number(sp, packet.Protocol, 17)
+	if sp.Family() == packet.V4 {
+		reply := udp.And(number(sp, packet.SrcPort, 67)).And(number(sp, packet.DstPort, 68)) // RFC 2131 section 4.1
+		return reply.And(clients(host.DHCPv4))
+	}
+	// Servers answer to the link-local address that asked, from whatever address
+	// and port of theirs (RFC 8415 sections 7.2 and 18.3.10).
+	link := netip.MustParsePrefix("fe80::/10")
+	reply := udp.And(number(sp, packet.DstPort, 546)).And(sp.Prefixes(packet.Dst, link))
+	messages := sp.Values(
+		packet.SrcPort,
+		icmpTypes(1, 4),     // destination unreachable, packet too big, time exceeded, parameter problem
+		icmpTypes(130, 136), // MLD; router solicitation and advertisement; neighbour solicitation and advertisement
+		icmpTypes(141, 143), // inverse neighbour discovery, MLDv2
+		icmpTypes(148, 149), // SEND
+		icmpTypes(151, 153), // multicast router discovery
+	)
+	return number(sp, packet.Protocol, 58).And(messages).Or(reply.And(clients(host.DHCPv6)))
+}
+
+// icmpTypes is a range of types with all their codes, as SrcPort has them.
+func icmpTypes(from, to uint64) packet.Range { return packet.Range{Lo: from << 8, Hi: to<<8 | 0xff} }
+
+func number(sp *packet.Space, f packet.Field, n uint64) packet.Set {
+	return sp.Values(f, packet.Range{Lo: n, Hi: n})
+}
+
+// meaning turns the words of a policy into sets of one space.
+type meaning struct {
+	f     *File
+	sp    *packet.Space
+	lists map[string][]packet.AddrRange
+}
+
+// inboundRule is what a rule is about, whatever it says of it.
+func (m meaning) inboundRule(r InboundRule) packet.Set {
+	set := m.services(slices.Concat(r.Allow, r.Deny))
+	if r.From != nil {
+		from := m.sp.None()
+		for _, p := range r.From {
+			from = from.Or(m.peer(p))
+		}
+		set = set.And(from)
+	}
+	if r.To != nil {
+		var ranges []packet.AddrRange
+		for _, s := range r.To {
+			ranges = append(ranges, m.addresses(string(s))...)
+		}
+		set = set.And(m.sp.Addresses(packet.Dst, ranges...))
+	}
+	return set
+}
+
+func (m meaning) services(ss []Service) packet.Set {
+	set := m.sp.None()
+	for _, s := range ss {
+		for _, match := range s.Matches() {
+			set = set.Or(m.match(match))
+		}
+	}
+	return set
+}
+
+func (m meaning) match(t Match) packet.Set {
+	switch {
+	case t.Family != 0 && t.Family != m.sp.Family():
+		return m.sp.None()
+	case t.Any:
+		return m.sp.All()
+	}
+	field := packet.DstPort
+	if t.Family != 0 { // ICMP
+		field = packet.SrcPort
+	}
+	set := number(m.sp, packet.Protocol, uint64(t.Protocol))
+	if t.Lo == 0 && t.Hi == 0xffff {
+		return set
+	}
+	return set.And(m.sp.Values(field, packet.Range{Lo: uint64(t.Lo), Hi: uint64(t.Hi)}))
+}
+
+// peer is what comes from a zone, a list or an address.
+func (m meaning) peer(p Peer) packet.Set {
+	zone, ok := m.f.Policy.Zones[string(p)]
+	switch {
+	case p == anywhere:
+		return m.sp.All()
+	case !ok:
+		return m.sp.Addresses(packet.Src, m.addresses(string(p))...)
+	}
+	set := m.sp.Interfaces(packet.InInterface, func(name string) bool {
+		return slices.ContainsFunc(zone.Interfaces, func(i Interface) bool { return i.matches(name) })
+	})
+	if zone.Networks == nil {
+		return set
+	}
+	var ranges []packet.AddrRange
+	for _, n := range zone.Networks {
+		ranges = append(ranges, m.addresses(string(n))...)
+	}
+	return set.And(m.sp.Addresses(packet.Src, ranges...))
+}
+
+// matches tells whether an interface is meant by a name or a pattern.
+func (i Interface) matches(name string) bool {
+	if start, ok := strings.CutSuffix(string(i), "*"); ok {
+		return strings.HasPrefix(name, start)
+	}
+	return string(i) == name
+}
+
+// addresses are those of a list, or of an address, prefix or range.
+func (m meaning) addresses(s string) []packet.AddrRange {
+	if !looksLikeAddress(s) {
+		return m.lists[s]
+	}
+	r, _ := parseAddresses(s) // Parse has looked at it
+	return []packet.AddrRange{r}
+}
