@@ -3,8 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -38,7 +36,7 @@ Password hashes, keys and secret-looking arguments of processes are left out.`,
 			if to == "" || to == "-" {
 				return host.Write(l.out, v.host)
 			}
-			if err := writeFile(to, func(w io.Writer) error { return host.Write(w, v.host) }); err != nil {
+			if err := l.writeFile(cmd.Context(), to, func(w io.Writer) error { return host.Write(w, v.host) }); err != nil {
 				return err
 			}
 			fmt.Fprintln(l.err, "sekimori:", summary(to, v.host))
@@ -47,24 +45,6 @@ Password hashes, keys and secret-looking arguments of processes are left out.`,
 	}
 	cmd.Flags().StringVarP(&to, "output", "o", "", "write to `FILE`, readable by its owner only")
 	return cmd
-}
-
-// writeFile writes a new file beside name and renames it over name, so that a
-// failure leaves what was there.
-func writeFile(name string, write func(io.Writer) error) error {
-	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // after the rename there is nothing to remove
-	if err := write(f); err != nil {
-		f.Close()
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), name)
 }
 
 func summary(file string, s *host.Snapshot) string {
