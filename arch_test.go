@@ -49,6 +49,7 @@ var layers = []layer{
 	},
 	{pattern: "internal/host", may: []string{"internal/firewall", "internal/firewall/kernel"}, pure: true},
 	{pattern: "internal/host/sshd", pure: true},
+	{pattern: "internal/host/sudoers", pure: true},
 	{pattern: "internal/exposure", may: []string{"internal/firewall", "internal/host"}, pure: true},
 	{pattern: "internal/guard/pyre", pure: true},
 	{pattern: "internal/guard/logdate", may: []string{"internal/guard/pyre"}, pure: true},
