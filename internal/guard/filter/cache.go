@@ -28,11 +28,13 @@ func (c *cache) get(id string, now float64) *record {
 	return e.r
 }
 
-func (c *cache) put(id string, r *record, now float64) {
+// put remembers a record and returns one that was forgotten for it, if any.
+func (c *cache) put(id string, r *record, now float64) (forgotten *record) {
 	if len(c.m) >= sessionsKept {
 		for c.head != nil {
 			old := c.head
 			expired := old.expires <= now
+			forgotten = old.r
 			c.unlink(old)
 			if !expired && len(c.m) < sessionsKept {
 				break
@@ -41,7 +43,7 @@ func (c *cache) put(id string, r *record, now float64) {
 	}
 	if e := c.m[id]; e != nil {
 		e.r, e.expires = r, now+sessionLifetime
-		return
+		return forgotten
 	}
 	e := c.free
 	if e == nil {
@@ -57,6 +59,7 @@ func (c *cache) put(id string, r *record, now float64) {
 	}
 	c.tail = e
 	c.m[id] = e
+	return forgotten
 }
 
 func (c *cache) remove(id string) {

@@ -107,7 +107,7 @@ func (src *source) piece(a, b int) string {
 
 // groups collects the fields of the last match, over those of prefregex.
 func (s *Session) groups(p *pattern, content []byte, src *source) *record {
-	r := newRecord(len(s.f.names))
+	r := s.newRecord(len(s.f.names))
 	spans := s.spans[:0]
 	for g := range p.fields {
 		a, b := s.m.Span(g)
@@ -184,6 +184,7 @@ func (s *Session) report(i int, r *record, lines []string, t *stamp) {
 		}
 	} else {
 		r.lines, r.lineCount = append(r.lines, lines...), r.lineCount+len(lines)
+		s.retire(r)
 	}
 	id, addr, ok := addressOf(r)
 	if !ok {
@@ -244,13 +245,19 @@ func (s *Session) mergeSession(id string, r *record, lines []string) *record {
 			known.lines, known.lineCount = nil, 0
 		}
 		known.update(r)
+		s.retire(r)
 		r = known
 		if flags&flagForget != 0 {
 			s.sessions.remove(id)
+			s.retire(r)
 		}
 	case flags&flagForget == 0:
 		users = r.addUser(r.values[fieldUser])
-		s.sessions.put(id, r, s.lastDate)
+		if old := s.sessions.put(id, r, s.lastDate); old != nil {
+			s.retire(old)
+		}
+	default:
+		s.retire(r) // of a session that is not known, and ends
 	}
 	if r.pending || len(users) > 1 {
 		r.unset(fieldNofail)

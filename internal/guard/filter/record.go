@@ -23,13 +23,32 @@ type record struct {
 // maxFields is how many fields a filter can have.
 const maxFields = 64
 
-func newRecord(fields int) *record {
-	r := &record{}
+// newRecord returns a record, one that is not needed any more if there is one.
+func (s *Session) newRecord(fields int) *record {
+	var r *record
+	if n := len(s.spare); n > 0 {
+		r = s.spare[n-1]
+		s.spare = s.spare[:n-1]
+		*r = record{}
+	} else {
+		r = &record{}
+	}
 	if r.values = r.valueSpace[:]; fields > len(r.values) {
 		r.values = make([]string, fields)
 	}
 	r.lines, r.users = r.lineSpace[:0], r.userSpace[:0]
 	return r
+}
+
+// maxSpare bounds how many records wait to be used again.
+const maxSpare = 64
+
+// retire gives a record back that nothing but a Match of the present line may
+// refer to: it is used again from the next line on.
+func (s *Session) retire(r *record) {
+	if len(s.retired) < maxSpare {
+		s.retired = append(s.retired, r)
+	}
 }
 
 func (r *record) has(i int) bool { return r.given&(1<<i) != 0 }

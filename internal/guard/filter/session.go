@@ -109,6 +109,8 @@ type Session struct {
 	prefAt  [][2]int32 // groups of prefregex in buf
 	spans   [][2]int32 // of the last failregex
 	line1   [1]string  // the line, as a list
+	spare   []*record  // to be used again
+	retired []*record  // likewise, once the matches of this line are forgotten
 	done    bool       // nothing more is to be tried on this line
 	// lastDate is the time of the last line that had one.
 	lastDate float64
@@ -182,6 +184,13 @@ func (s *Session) lineAt(line []byte, seconds float64, only []uint64) []Match {
 func (s *Session) begin(line []byte) []byte {
 	s.counts.Lines++
 	s.out, s.budget = s.out[:0], lineBudget
+	if len(s.retired) > 0 {
+		if len(s.spare) < maxSpare {
+			s.spare = append(s.spare, s.retired...)
+		}
+		clear(s.retired)
+		s.retired = s.retired[:0]
+	}
 	line = bytes.TrimRight(line, "\r\n")
 	if len(line) > MaxLine {
 		s.counts.Cut++
