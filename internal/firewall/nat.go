@@ -10,10 +10,12 @@ import (
 )
 
 // translate asks the nat chains of a hook for the packets that begin a
-// connection; the first translation found counts. Packets of other states are
-// taken as not translated: their connection's is not known here.
+// connection; the first translation found counts.
 func (f *follower) translate(h Hook, chains []*Chain) {
 	e := f.e
+	if h == Prerouting || h == Output {
+		f.established()
+	}
 	var out []Flow
 	for _, fl := range f.flows {
 		if h == Postrouting || h == Input {
@@ -53,6 +55,29 @@ func (f *follower) translate(h Hook, chains []*Chain) {
 		}
 	}
 	f.flows = out
+}
+
+// established leaves open what becomes of the packets of connections that have
+// been translated: they are sent on by a translation that is not known here.
+func (f *follower) established() {
+	e := f.e
+	if f.flows == nil || f.flows[0].env.known.states&(packet.Established|packet.Related) == 0 {
+		return
+	}
+	old := e.space.States(packet.Established | packet.Related)
+	old = old.And(e.space.Bit(packet.Status, 15-statusSNAT).Or(e.space.Bit(packet.Status, 15-statusDNAT)))
+	const text = "where a connection goes that has been translated"
+	refused := old.And(e.undecodedSet(text, text))
+	for i := range f.flows {
+		fl := &f.flows[i]
+		theirs := fl.Set.And(old).Minus(fl.env.notrack)
+		if theirs.Empty() {
+			continue
+		}
+		f.res.Drop = f.res.Drop.Or(theirs.And(refused))
+		f.admitted = f.admitted.Or(theirs.And(e.undecodedSet(text+": admits", text)))
+		fl.Set = fl.Set.Minus(theirs.And(refused))
+	}
 }
 
 func within(rs []Reason, s packet.Set) []Reason {

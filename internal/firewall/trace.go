@@ -78,7 +78,7 @@ func (e *Engine) WayOf(in packet.Set, hasIn, hasOut bool) Way {
 // Packets returns the packets that a description means: what it does not say is
 // left open, but for what goes without saying. A packet is whole, without a mark
 // if it comes from a wire, and begins a connection; if it does so by TCP, with
-// SYN alone.
+// SYN alone; a connection that there is already has not been translated.
 func (e *Engine) Packets(p packet.Packet) packet.Set {
 	sp := e.space
 	given := func(f packet.Field) bool {
@@ -94,6 +94,10 @@ func (e *Engine) Packets(p packet.Packet) packet.Set {
 	s := sp.Point(p)
 	if !given(packet.Fragment) {
 		s = s.And(e.firstFragment())
+	}
+	if st, _ := p.Get(packet.State); (st == 1 || st == 2) && !given(packet.Status) {
+		translated := sp.Bit(packet.Status, 15-statusSNAT).Or(sp.Bit(packet.Status, 15-statusDNAT))
+		s = s.Minus(translated)
 	}
 	if !given(packet.Mark) && p.In != "" {
 		s = s.And(sp.Values(packet.Mark, packet.Range{}))

@@ -8,7 +8,10 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"sekimori/internal/lab"
+	"sekimori/packet"
 )
 
 // Packets of the named cases. The host is 192.0.2.1 on h0 and 198.51.100.1 on h1.
@@ -200,6 +203,43 @@ func TestPitfalls(t *testing.T) {
 		lab.Run(t, "ip", "-4", "addr", "flush", "dev", "bare")
 		for _, c := range append(probes(), semantics()...) {
 			t.Run(c.name, func(t *testing.T) { w.pitfall(t, c) })
+		}
+	})
+}
+
+// TestTranslatedConnection: the reply to a connection that has been translated is
+// sent to the host, and yet forwarded. The entry is not known to the model, which
+// has to leave it open.
+func TestTranslatedConnection(t *testing.T) {
+	t.Parallel()
+	lab.Enter(t, func(t *testing.T) {
+		w := newWorld(t, false, "h0", "h1")
+		rs := rules{parts: []part{{"nft", "table ip n { chain c { type nat hook postrouting priority 100; masquerade; }; }\n" +
+			input("drop", "ct state established accept") + hook("forward", "0", "drop", "tcp sport 443 accept")}}}
+		if err := w.load(t, rs); err != nil {
+			t.Fatal(err)
+		}
+		ms, _ := modelsOf(t)
+		var ps []probe
+		for i, port := range []uint16{443, 444} {
+			u := &tuple{proto: tcp, src: netip.MustParseAddr("192.0.2.10"), dst: netip.MustParseAddr("203.0.113.7"), sport: 50000, dport: port, masked: netip.MustParseAddr("198.51.100.1")}
+			if err := w.nl.setEntry(u, unix.NLM_F_EXCL); err != nil {
+				t.Fatal(err)
+			}
+			p := segment("203.0.113.7", "198.51.100.1", port, 50000, ackBit).on("h1")
+			p.id, p.to, p.mac = uint32(1000+i), w.link("h1").mac, [6]byte{2, 0, 0, 0, 0, 1}
+			ps = append(ps, p)
+		}
+		passed := w.judge(t, ps)
+		for i, want := range []bool{true, false} { // as the forward chain says, not the input chain
+			if passed[i] != want {
+				t.Errorf("the kernel let it pass: %v, want %v: %s", passed[i], want, ps[i].model())
+			}
+			const translated = ctStatus | 1<<4 | 1<<7 | 1<<8 // IPS_SRC_NAT, and both sorts done
+			m := ps[i].model().With(packet.State, stateEstablished).With(packet.Status, translated)
+			if got := ms[0].verdict(m); got != undecided {
+				t.Errorf("the model says %s: %s", got, m)
+			}
 		}
 	})
 }

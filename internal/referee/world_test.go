@@ -254,6 +254,7 @@ type tuple struct {
 	sport, dport uint16 // ICMP: the identifier is sport
 	in, replyIn  string
 	mark         uint32
+	masked       netip.Addr // the address that replies are sent to, where the source is translated
 }
 
 type tupleKey struct {
@@ -325,6 +326,15 @@ func nth(p netip.Prefix, n uint32) netip.Addr {
 	return a
 }
 
+// translation is the CTA_NAT_SRC attribute of a connection whose source is
+// translated to another IPv4 address.
+func (u *tuple) translation() []byte {
+	if !u.masked.IsValid() {
+		return nil
+	}
+	return attr(6|nested, attr(1, u.masked.AsSlice()), attr(2, u.masked.AsSlice()))
+}
+
 // setEntry makes a connection that has seen both directions, TCP with liberal
 // window checks. Where there is one already, it puts its mark back.
 func (n *nfnl) setEntry(u *tuple, exclusive uint16) error {
@@ -339,6 +349,7 @@ func (n *nfnl) setEntry(u *tuple, exclusive uint16) error {
 	body := slices.Concat(
 		attr(1|nested, side(u.src, u.dst, u.sport, u.dport)),
 		attr(2|nested, side(u.dst, u.src, u.dport, u.sport)),
+		u.translation(),
 		attr(3, be32(ctStatus)),
 		attr(7, be32(1_000_000)),
 		attr(8, be32(u.mark)),
