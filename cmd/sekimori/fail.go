@@ -12,6 +12,7 @@ const (
 	exitFailed   = 1
 	exitUsage    = 2
 	exitFindings = 3
+	exitSignal   = 128 // and the signal's number
 )
 
 // failure is an error with the exit status that it leads to and hints, each a

@@ -3,13 +3,17 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 )
 
 func says(text string) func(io.Writer) error {
@@ -141,4 +145,59 @@ func TestWriteToStdout(t *testing.T) {
 		t.Fatal(err)
 	}
 	wants(t, name, "before after", 0)
+}
+
+// TestWriteInterrupted: a signal leaves neither half a file nor a whole one.
+func TestWriteInterrupted(t *testing.T) {
+	dir := t.TempDir()
+	ctx, cancel := context.WithCancel(t.Context())
+	err := (streams{}).writeFile(ctx, filepath.Join(dir, "host.json"), func(w io.Writer) error {
+		cancel()
+		for range 1000 {
+			if left, err := os.ReadDir(dir); err != nil || len(left) == 0 {
+				return err
+			}
+			time.Sleep(time.Millisecond)
+		}
+		return errors.New("it is still there")
+	})
+	if !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
+// TestSignal: a signal ends the program also while it does what knows of no end,
+// such as waiting for a file that does not come.
+func TestSignal(t *testing.T) {
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for sig, want := range map[syscall.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143} {
+		var diagnostics bytes.Buffer
+		c := exec.Cmd{Path: program, Args: []string{"sekimori", "reach", "22/tcp", "--ruleset", "-"}, Stderr: &diagnostics}
+		rules, err := c.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		// More than a pipe holds: when it is written, the program reads.
+		if _, err := rules.Write(bytes.Repeat([]byte("# rules to come\n"), 1<<16)); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		if err := c.Process.Signal(sig); err != nil {
+			t.Fatal(err)
+		}
+		late := time.AfterFunc(20*time.Second, func() { c.Process.Kill() })
+		if err := c.Wait(); c.ProcessState.ExitCode() != want || diagnostics.Len() > 0 {
+			t.Errorf("%s after %s: %v, want status %d\n%s", sig, time.Since(began), err, want, &diagnostics)
+		}
+		late.Stop()
+	}
 }
