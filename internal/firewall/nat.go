@@ -61,7 +61,7 @@ func (f *follower) translate(h Hook, chains []*Chain) {
 // been translated: they are sent on by a translation that is not known here.
 func (f *follower) established() {
 	e := f.e
-	if f.flows == nil || f.flows[0].env.known.states&(packet.Established|packet.Related) == 0 {
+	if len(f.flows) == 0 || f.flows[0].env.known.states&(packet.Established|packet.Related) == 0 {
 		return
 	}
 	old := e.space.States(packet.Established | packet.Related)
