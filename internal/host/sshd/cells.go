@@ -30,8 +30,12 @@ type Cell struct {
 	Effective   *Effective
 }
 
-// maxCells bounds the combinations that are asked for.
-const maxCells = 500_000
+// maxCells bounds the combinations that are asked for, and maxVisits the lines
+// that are looked at for them.
+const (
+	maxCells  = 500_000
+	maxVisits = 200_000_000
+)
 
 // Cells gives the effective values for each user x source x port. The sources
 // are complete in this sense: each way in which the address prefixes of Match,
@@ -51,14 +55,17 @@ func (c *Config) Cells(pop Population) (cells []Cell, limits []string, err error
 	if n := len(pop.Users) * len(sources) * len(local) * len(ports) * len(domains); n > maxCells {
 		return nil, limits, fmt.Errorf("%d combinations of users, sources and ports; at most %d are asked for", n, maxCells)
 	}
-	byHits := map[string]int{}
+	byHits, visits := map[string]int{}, 0
 	for _, u := range pop.Users {
 		for _, src := range sources {
 			for _, l := range local {
 				for _, port := range ports {
 					for _, d := range domains {
 						conn := Connection{User: u.User, Groups: u.Groups, Unknown: u.Unknown, Addr: src, LocalAddr: l, LocalPort: port, RDomain: d}
-						key := c.hits(&conn)
+						key, n := c.hits(&conn)
+						if visits += n; visits > maxVisits {
+							return nil, limits, fmt.Errorf("the configuration is too long to be asked for each of %d users", len(pop.Users))
+						}
 						i, ok := byHits[key]
 						if !ok {
 							i = len(cells)
@@ -74,8 +81,8 @@ func (c *Config) Cells(pop Population) (cells []Cell, limits []string, err error
 	return cells, limits, nil
 }
 
-// hits says which Match lines a connection meets.
-func (c *Config) hits(conn *Connection) string {
+// hits says which Match lines a connection meets, and how many lines that took.
+func (c *Config) hits(conn *Connection) (key string, visited int) {
 	p := newPass(c.Version, conn)
 	p.onlyHits = true
 	p.file(c.root, place{matchOnly: true})
@@ -86,7 +93,7 @@ func (c *Config) hits(conn *Connection) string {
 			b[i] = '1'
 		}
 	}
-	return string(b)
+	return string(b), p.visited
 }
 
 // samples are the client and local addresses to ask for.

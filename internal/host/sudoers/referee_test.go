@@ -406,7 +406,7 @@ func (g *generator) policy() map[string]string {
 		files["d/a"], files["d/b"], files["d/c.bak"], files["d/e~"] = g.entry(), g.entry(), "rubbish", "rubbish ("
 	}
 	if g.chance(7) {
-		text += g.pick("a b c\n", "x ALL = \n", "x ALL = (root ALL\n", "User_Alias X = a\n", "Defaults\n", "x ALL = NOPASSWD /bin/a\n", "=\n", "a ALL = ALL ALL\n", "a ALL=ALL : \n", "@include\n")
+		text += g.pick("a b c\n", "x ALL = \n", "x ALL = (root ALL\n", "User_Alias X = a\n", "Defaults\n", "x ALL = NOPASSWD /bin/a\n", "=\n", "a ALL = ALL ALL\n", "a ALL=ALL : \n", "a ALL=/a:b\n", "@include\n")
 	}
 	files["sudoers"] = text
 	return files
@@ -427,7 +427,7 @@ func (g *generator) host() string {
 }
 
 func (g *generator) command() string {
-	c := g.pick("/bin/sh", "/usr/bin/", "ALL", "CA", "sudoedit /etc/motd", "/usr/bin/apt-get", "/bin/a\\,b", "/usr/bin/[a-z]*", "/opt/x y", "list", "/a:b", "/bin/q\\=r", "^/usr/bin/x.*$")
+	c := g.pick("/bin/sh", "/usr/bin/", "ALL", "CA", "sudoedit /etc/motd", "/usr/bin/apt-get", "/bin/a\\,b", "/usr/bin/[a-z]*", "/opt/x y", "list", `/a\:b`, "/bin/q\\=r", "^/usr/bin/x.*$")
 	if strings.HasPrefix(c, "/") && !strings.HasSuffix(c, "/") && g.chance(50) {
 		c += g.pick(` ""`, " -l", " a  b", " *", ` "a b"`, ` x\,y`, ` a\:b`, ` k=v`, " \\\n c", ` \*`, ` ^a.*$`, ` a\ b`, ` !x`, ` (y)`, " --flag=1")
 	}

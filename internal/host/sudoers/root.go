@@ -43,6 +43,9 @@ type Root struct {
 	Which string `json:"which,omitempty"`
 	// Unsure says that it hangs on something that the text does not tell.
 	Unsure bool `json:"unsure,omitempty"`
+	// Undecided says that the policy is too large for the question to be answered
+	// here: the user may become root.
+	Undecided bool `json:"undecided,omitempty"`
 	// From is the line that decides.
 	From Pos `json:"from"`
 	// Commands are those named one by one that may be run as root.
@@ -61,11 +64,12 @@ type Grant struct {
 // Root itself is left out.
 func (p *Policy) Roots(users []User, h Host) []Root {
 	var out []Root
+	q := &query{p, h, maxEffort}
 	for _, u := range users {
 		if u.UID == 0 {
 			continue
 		}
-		r, ok := p.root(u, h)
+		r, ok := q.root(u)
 		if ok {
 			out = append(out, r)
 		}
@@ -73,28 +77,48 @@ func (p *Policy) Roots(users []User, h Host) []Root {
 	return out
 }
 
-func (p *Policy) root(u User, h Host) (Root, bool) {
+// A query is one call of [Policy.Roots].
+type query struct {
+	p      *Policy
+	h      Host
+	effort int // what is left of maxEffort
+}
+
+func (q *query) matcher(u User, unknown bool) *matcher {
+	return &matcher{p: q.p, u: u, h: q.h, unknown: unknown, effort: &q.effort}
+}
+
+func (q *query) root(u User) (Root, bool) {
 	r := Root{User: u.Name}
-	any, unsure := p.decide(u, h, nil)
+	any, unsure := q.decide(u, nil)
 	if any != nil {
 		r.Any, r.Unsure, r.From = true, unsure, any.Pos
-		r.Password = p.password(u, h, any)
+		r.Password = q.password(u, any)
 	}
-	r.Which = p.which(u, h)
+	r.Which = q.which(u)
+	q.commands(u, &r)
+	r.Undecided = q.effort <= 0
+	return r, r.Any || r.Undecided || r.Commands != nil
+}
+
+// commands adds what is granted command by command.
+func (q *query) commands(u User, r *Root) {
 	seen := map[string]bool{}
-	for _, c := range p.named(u, h) {
+	for _, c := range q.named(u) {
+		if q.effort <= 0 {
+			return
+		}
 		key := c.Text + "\x00" + argsText(c.Args)
 		if seen[key] {
 			continue
 		}
 		seen[key] = true
-		by, unsure := p.decide(u, h, &c)
+		by, unsure := q.decide(u, &c)
 		if by == nil || by.Member.Kind == "all" && r.Any {
 			continue // allowed as any command is
 		}
-		r.Commands = append(r.Commands, Grant{strings.TrimSpace(c.Text + " " + argsText(c.Args)), p.password(u, h, by), unsure, by.Pos})
+		r.Commands = append(r.Commands, Grant{strings.TrimSpace(c.Text + " " + argsText(c.Args)), q.password(u, by), unsure, by.Pos})
 	}
-	return r, r.Any || r.Commands != nil
 }
 
 func argsText(args *string) string {
@@ -105,30 +129,33 @@ func argsText(args *string) string {
 }
 
 // named are the commands that rules for this user name.
-func (p *Policy) named(u User, h Host) []Member {
+func (q *query) named(u User) []Member {
 	var out []Member
-	m := matcher{p: p, u: u, h: h, unknown: true}
-	for _, rule := range p.Rules {
+	m := q.matcher(u, true)
+	for _, rule := range q.p.Rules {
 		if m.users(rule.Users) != yes || m.hosts(rule.Hosts) != yes {
 			continue
 		}
 		for _, c := range rule.Commands {
-			out = append(out, p.flatten(c.Member, 0)...)
+			out = append(out, q.flatten(c.Member, 0)...)
 		}
 	}
 	return out
 }
 
-func (p *Policy) flatten(m Member, depth int) []Member {
+func (q *query) flatten(m Member, depth int) []Member {
+	q.effort--
 	switch {
+	case q.effort <= 0:
+		return nil
 	case m.Kind == "command" && !m.Negated:
 		return []Member{m}
 	case m.Kind != "alias" || depth > maxAliasDepth:
 		return nil
 	}
 	var out []Member
-	for _, x := range p.Aliases["Cmnd"][m.Text].Members {
-		out = append(out, p.flatten(x, depth+1)...)
+	for _, x := range q.p.Aliases["Cmnd"][m.Text].Members {
+		out = append(out, q.flatten(x, depth+1)...)
 	}
 	return out
 }
@@ -136,9 +163,9 @@ func (p *Policy) flatten(m Member, depth int) []Member {
 // decide finds the command of the rules that decides about running c as root; a
 // nil c is a command that no rule names. It is nil where the answer is no. What
 // is not known is taken once for a match and once for none.
-func (p *Policy) decide(u User, h Host, c *Member) (by *Command, unsure bool) {
-	yesBy := (&matcher{p: p, u: u, h: h, unknown: true}).decide(c)
-	noBy := (&matcher{p: p, u: u, h: h}).decide(c)
+func (q *query) decide(u User, c *Member) (by *Command, unsure bool) {
+	yesBy := q.matcher(u, true).decide(c)
+	noBy := q.matcher(u, false).decide(c)
 	switch {
 	case yesBy == nil:
 		return noBy, noBy != nil
@@ -149,13 +176,13 @@ func (p *Policy) decide(u User, h Host, c *Member) (by *Command, unsure bool) {
 }
 
 // password says whether sudo asks for one.
-func (p *Policy) password(u User, h Host, by *Command) Password {
+func (q *query) password(u User, by *Command) Password {
 	authenticate := true
-	for _, d := range p.Defaults {
+	for _, d := range q.p.Defaults {
 		switch {
-		case d.Name == "authenticate" && p.bound(d, u, h, by):
+		case d.Name == "authenticate" && q.bound(d, u, by):
 			authenticate = d.Op != "off"
-		case d.Name == "exempt_group" && p.bound(d, u, h, by):
+		case d.Name == "exempt_group" && q.bound(d, u, by):
 			if d.Op == "=" && slices.Contains(u.Groups, strings.TrimPrefix(d.Value, "%")) {
 				return NotAsked
 			}
@@ -174,10 +201,10 @@ func (p *Policy) password(u User, h Host, by *Command) Password {
 }
 
 // which is whose password is asked for.
-func (p *Policy) which(u User, h Host) string {
+func (q *query) which(u User) string {
 	out := ""
-	for _, d := range p.Defaults {
-		if !p.bound(d, u, h, nil) {
+	for _, d := range q.p.Defaults {
+		if !q.bound(d, u, nil) {
 			continue
 		}
 		name := map[string]string{"rootpw": "root", "targetpw": "root", "runaspw": "runas"}[d.Name]
@@ -194,8 +221,12 @@ func (p *Policy) which(u User, h Host) string {
 
 // bound reports whether a Defaults line holds for a user who runs that command
 // as root.
-func (p *Policy) bound(d Default, u User, h Host, by *Command) bool {
-	m := matcher{p: p, u: u, h: h, unknown: d.Op == "off"}
+func (q *query) bound(d Default, u User, by *Command) bool {
+	return q.matcher(u, d.Op == "off").bound(d, by)
+}
+
+func (m *matcher) bound(d Default, by *Command) bool {
+	*m.effort--
 	switch d.Scope {
 	case "user":
 		return m.users(d.Binding) == yes
@@ -238,14 +269,17 @@ type matcher struct {
 	u       User
 	h       Host
 	unknown bool
-	effort  int
+	effort  *int
 }
 
-// maxEffort bounds the work for one question.
-const maxEffort = 2_000_000
+// maxEffort bounds the work for one call of Roots: the members looked at.
+const maxEffort = 20_000_000
 
 func (m *matcher) decide(c *Member) *Command {
 	for i := range slices.Backward(m.p.Rules) {
+		if *m.effort--; *m.effort <= 0 {
+			return nil
+		}
 		r := &m.p.Rules[i]
 		if m.users(r.Users) != yes || m.hosts(r.Hosts) != yes {
 			continue
@@ -278,7 +312,7 @@ func (m *matcher) asRoot(c *Command) bool {
 func (m *matcher) defaultRunas() bool {
 	root := true
 	for _, d := range m.p.Defaults {
-		if d.Name == "runas_default" && d.Op == "=" && d.Scope != "runas" && d.Scope != "command" && m.p.bound(d, m.u, m.h, nil) {
+		if d.Name == "runas_default" && d.Op == "=" && d.Scope != "runas" && d.Scope != "command" && m.bound(d, nil) {
 			root = d.Value == "root" || d.Value == "#0"
 		}
 	}
@@ -288,7 +322,7 @@ func (m *matcher) defaultRunas() bool {
 // last gives the answer of the last member that matches.
 func (m *matcher) last(list []Member, alias string, depth int, one func(Member) bool) answer {
 	for _, x := range slices.Backward(list) {
-		if m.effort++; m.effort > maxEffort {
+		if *m.effort--; *m.effort <= 0 {
 			return unset
 		}
 		a := unset
