@@ -359,8 +359,18 @@ func ourName(name string) string {
 		return name
 	}
 	for _, p := range [][2]string{
-		{"nginx-", "nginx"}, {"apache-", "apache"}, {"mysqld-", "mysql"}, {"haproxy-", "haproxy"}, {"traefik-", "traefik"}, {"roundcube-", "roundcube"},
-		{"phpmyadmin-", "phpmyadmin"}, {"pure-ftpd", "pureftpd"}, {"named-", "named"}, {"pam-generic", "pam"}, {"bitwarden", "vaultwarden"}, {"exim-", "exim"},
+		{"nginx-", "nginx"},
+		{"apache-", "apache"},
+		{"mysqld-", "mysql"},
+		{"haproxy-", "haproxy"},
+		{"traefik-", "traefik"},
+		{"roundcube-", "roundcube"},
+		{"phpmyadmin-", "phpmyadmin"},
+		{"pure-ftpd", "pureftpd"},
+		{"named-", "named"},
+		{"pam-generic", "pam"},
+		{"bitwarden", "vaultwarden"},
+		{"exim-", "exim"},
 	} {
 		if strings.HasPrefix(name, p[0]) {
 			return p[1]

@@ -388,14 +388,14 @@ func (s *Session) split(p *pattern, text []byte, org []tuple) (matched, rest []t
 }
 
 func (s *Session) skipped(p *pattern, text []byte) []string {
-	var all string
+	var all strings.Builder
 	for _, g := range p.skips {
 		if a, b := s.m.Span(g); a >= 0 {
-			all += string(text[a:b])
+			all.Write(text[a:b])
 		}
 	}
-	if all == "" {
+	if all.Len() == 0 {
 		return nil
 	}
-	return strings.Split(strings.TrimSuffix(all, "\n"), "\n")
+	return strings.Split(strings.TrimSuffix(all.String(), "\n"), "\n")
 }

@@ -10,8 +10,17 @@ import (
 func FuzzAgainstPython(f *testing.F) {
 	py := startPython(f)
 	for _, s := range [][2]string{
-		{`^a(?:b|c)+?\s*$`, "abcb \n"}, {`(?P<x>a)(?P=x)`, "aa"}, {`(?!ab)a{,2}`, "aab"}, {`\b\w+\b`, "é a"}, {`[^\W\d_]`, "1é"},
-		{`(a|b)?(?(1)c|d)`, "ac"}, {`(?i)straße`, "STRAßE"}, {`x{2,1}`, ""}, {`(?<=ab)c`, "abc"}, {`[z-a]`, ""}, {`\Z`, "a\n"},
+		{`^a(?:b|c)+?\s*$`, "abcb \n"},
+		{`(?P<x>a)(?P=x)`, "aa"},
+		{`(?!ab)a{,2}`, "aab"},
+		{`\b\w+\b`, "é a"},
+		{`[^\W\d_]`, "1é"},
+		{`(a|b)?(?(1)c|d)`, "ac"},
+		{`(?i)straße`, "STRAßE"},
+		{`x{2,1}`, ""},
+		{`(?<=ab)c`, "abc"},
+		{`[z-a]`, ""},
+		{`\Z`, "a\n"},
 	} {
 		f.Add(s[0], s[1])
 	}

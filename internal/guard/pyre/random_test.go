@@ -12,7 +12,6 @@ import (
 type generator struct {
 	r      *rand.Rand
 	groups int
-	names  []string
 	depth  int
 	b      strings.Builder
 	// letters, if set, are what literals and texts are mostly made of.
