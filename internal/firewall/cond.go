@@ -74,7 +74,7 @@ func (w *walk) cond(c Cond) truth {
 	case ReversePath:
 		return w.plain(e.reversePath(&w.env, c))
 	case Present:
-		return truth{sp.All(), w.present(c.Header, c.Bits)}
+		return truth{sp.All(), w.reachable(c.Header, c.Bits, !c.First)}
 	case Total:
 		return w.plain(w.cond(c.Of).met())
 	case State:
@@ -156,7 +156,7 @@ type headerKey struct {
 	later bool // fragments without the header may be looked into
 }
 
-// present returns the packets whose header reaches at least n bits. Headers are
+// reachable returns the packets whose header reaches at least n bits. Headers are
 // taken to be as long as their protocol's fixed part: a truncated one is dropped
 // by the IP stack or by the transport protocol.
 //
@@ -164,8 +164,6 @@ type headerKey struct {
 // loads of nf_tables see nothing; but short aligned loads take what stands in its
 // place (nft_payload_fast_eval), in the kernels that have been looked at. With
 // later, that is left open.
-func (w *walk) present(f Field, n int) packet.Set { return w.reachable(f, n, false) }
-
 func (w *walk) reachable(f Field, n int, later bool) packet.Set {
 	if f == "ct" {
 		return w.e.hasEntry(&w.env)

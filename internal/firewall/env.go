@@ -280,7 +280,7 @@ func (e *Engine) oneHop(v *env) {
 }
 
 // transportBit is bit i of the transport header, whatever the protocol. What is
-// loaded from a later fragment in its place (see present) is anything: for IPv6
+// loaded from a later fragment in its place (see reachable) is anything: for IPv6
 // not even from behind the headers (ipv6_find_hdr leaves the offset at 0).
 func (e *Engine) transportBit(v *env, i int) packet.Set {
 	if v.known.whole {

@@ -197,6 +197,9 @@ type ReversePath struct {
 type Present struct {
 	Header Field // FieldNetwork, FieldTransport, FieldLink or FieldInner
 	Bits   int
+	// First is true where a fragment without the transport header never matches,
+	// as in x_tables; loads of nf_tables may read what stands in its place.
+	First bool
 }
 
 // Total holds where Of does. Where Of's values cannot be loaded it does not hold,

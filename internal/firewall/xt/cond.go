@@ -224,7 +224,7 @@ func either(conds ...firewall.Cond) firewall.Cond {
 // header says that n bits of the transport header are there. Non-first
 // fragments have none.
 func header(n int) firewall.Cond {
-	return firewall.Present{Header: firewall.FieldTransport, Bits: n}
+	return firewall.Present{Header: firewall.FieldTransport, Bits: n, First: true}
 }
 
 // varies is a condition without a fixed answer that keeps state; fixed one that
