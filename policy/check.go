@@ -113,10 +113,14 @@ func (c *checker) sources(path string, ss []Source) {
 	}
 }
 
+// unknown reports a name that nothing has.
 func (c *checker) unknown(at, name, what string, have []string, more ...string) {
 	p := c.at(at, "there is no %s %q", what, name)
 	if len(have) > 0 && len(have) <= 12 {
 		p.Expected = alternatives(slices.Concat(have, more))
+	}
+	if len(have) > 1000 || len(c.d.problems) > maxProblems {
+		return // a good guess would take long
 	}
 	if near := nearest(name, slices.Concat(have, more)); near != "" {
 		p.Hint = fmt.Sprintf("did you mean %s?", near)
@@ -133,8 +137,15 @@ func (c *checker) zone(path string, n Name) {
 	}
 }
 
+// maxZones bounds how many zones are compared with each other.
+const maxZones = 256
+
 func (c *checker) zones() {
 	names := sortedKeys(c.p.Zones)
+	if len(names) > maxZones {
+		c.at("zones", "%d zones, more than %d", len(names), maxZones)
+		return
+	}
 	for i, a := range names {
 		if a == anywhere {
 			c.at("zones."+a, "the name %s has a meaning of its own", anywhere)
@@ -197,44 +208,48 @@ func networksMeet(as, bs []Prefix) bool {
 	return false
 }
 
+// maxNested is how deep lists may name other lists.
+const maxNested = 16
+
 func (c *checker) lists() {
+	depth := map[string]int{}
 	for _, name := range sortedKeys(c.p.Lists) {
-		for i, e := range c.p.Lists[name] {
-			at := fmt.Sprintf("lists.%s[%d]", name, i)
-			if _, ok := c.d.keys[at+".file"]; ok && e.File == "" {
-				c.at(at, "a file without a name")
-			}
-			if e.Text == "" || e.Text.fault() != nil || looksLikeAddress(string(e.Text)) {
-				continue
-			}
-			if _, ok := c.p.Lists[string(e.Text)]; !ok {
-				c.unknown(at, string(e.Text), "list", c.names(false, true))
-			} else if way := c.wayBack(string(e.Text), name, nil); way != nil {
-				c.at(at, "list %s contains itself: %s", name, strings.Join(append([]string{name}, way...), " -> "))
-			}
-		}
+		c.list(name, nil, depth)
 	}
 }
 
-// wayBack returns the lists through which one list contains another.
-func (c *checker) wayBack(from, to string, seen map[string]bool) []string {
-	if from == to {
-		return []string{to}
+// list checks a list and those that it names, each once: depth has the depth of
+// those that have been looked at. way are the lists that led here.
+func (c *checker) list(name string, way []string, depth map[string]int) int {
+	if d, ok := depth[name]; ok {
+		return d
 	}
-	if seen == nil {
-		seen = map[string]bool{}
-	}
-	seen[from] = true
-	for _, e := range c.p.Lists[from] {
+	way = append(way, name)
+	deepest := 0
+	for i, e := range c.p.Lists[name] {
+		at := fmt.Sprintf("lists.%s[%d]", name, i)
+		if _, ok := c.d.keys[at+".file"]; ok && e.File == "" {
+			c.at(at, "a file without a name")
+		}
 		next := string(e.Text)
-		if _, ok := c.p.Lists[next]; !ok || seen[next] {
+		if next == "" || e.Text.fault() != nil || looksLikeAddress(next) {
 			continue
 		}
-		if way := c.wayBack(next, to, seen); way != nil {
-			return append([]string{from}, way...)
+		if _, ok := c.p.Lists[next]; !ok {
+			c.unknown(at, next, "list", c.names(false, true))
+		} else if j := slices.Index(way, next); j >= 0 {
+			c.at(at, "list %s contains itself: %s", next, strings.Join(append(slices.Clone(way[j:]), next), " -> "))
+		} else if len(way) > maxNested {
+			deepest = max(deepest, maxNested)
+		} else {
+			deepest = max(deepest, c.list(next, way, depth))
 		}
 	}
-	return nil
+	if deepest == maxNested { // and not for every list above
+		c.at("lists."+name, "lists within lists, more than %d deep", maxNested)
+	}
+	depth[name] = deepest + 1
+	return deepest + 1
 }
 
 func (c *checker) outbound() {

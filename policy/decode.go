@@ -30,6 +30,9 @@ type decoder struct {
 	spans    map[string]span // values, by path
 	keys     map[string]span // keys, by the path of their value
 	unknown  map[string]bool // mappings of which something is not understood
+
+	line   int   // the line that starts is about
+	starts []int // byte offsets of the characters of that line, and its length
 }
 
 // field is one key of a mapping, as the tag of a struct's field says it.
@@ -102,14 +105,22 @@ func (d *decoder) syntaxError(err error) {
 // offsets are not.
 func (d *decoder) tokenSpan(t *token.Token) span {
 	s := span{line: min(max(t.Position.Line, 1), len(d.src.lines)), width: 1}
-	rs := []rune(d.src.line(s.line))
-	s.column, s.last = min(max(t.Position.Column, 1), len(rs)+1), s.line // a null stands behind the end
-	if t.Type == token.MappingStartType || t.Type == token.SequenceStartType || s.column > len(rs) {
+	if d.line != s.line {
+		d.line, d.starts = s.line, d.starts[:0]
+		for i := range d.src.line(s.line) {
+			d.starts = append(d.starts, i)
+		}
+		d.starts = append(d.starts, len(d.src.line(s.line)))
+	}
+	s.column, s.last = min(max(t.Position.Column, 1), len(d.starts)), s.line // a null stands behind the end
+	rest := d.src.line(s.line)[d.starts[s.column-1]:]
+	if rest == "" || t.Type == token.MappingStartType || t.Type == token.SequenceStartType {
 		return s
 	}
-	rest := string(rs[s.column-1:])
-	if n := quoteEnd(rest); rest != "" && quoted(rest) && n > 0 {
-		s.width = utf8.RuneCountInString(rest[:n])
+	if quoted(rest) {
+		if n := quoteEnd(rest); n > 0 {
+			s.width = utf8.RuneCountInString(rest[:n])
+		}
 	} else if strings.HasPrefix(rest, t.Value) {
 		s.width = max(1, utf8.RuneCountInString(t.Value))
 	}
@@ -145,6 +156,9 @@ func (d *decoder) nodeSpan(n ast.Node) span {
 // value decodes one node into v. It returns the last line of the node.
 func (d *decoder) value(n ast.Node, v reflect.Value, path string, f field) int {
 	s := d.nodeSpan(n)
+	if len(d.problems) >= maxProblems {
+		return s.last
+	}
 	if k, ok := d.keys[path]; ok && n.Type() == ast.NullType {
 		s = k
 	}

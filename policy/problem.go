@@ -44,7 +44,11 @@ func (p Problem) String() string {
 	return b.String()
 }
 
-// Error is everything that is wrong with a policy, in the order of the file.
+// maxProblems is where looking for more problems ends.
+const maxProblems = 1000
+
+// Error is everything that is wrong with a policy, in the order of the file; of
+// more than a thousand problems, about the first thousand that were found.
 type Error struct{ Problems []Problem }
 
 // Error returns all problems, as Problem.String writes them; of more than a

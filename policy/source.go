@@ -10,6 +10,10 @@ import (
 // very long on larger hostile input.
 const MaxSize = 1 << 20
 
+// maxLine is the longest line in bytes: what has to be found in a line is found
+// by walking through it.
+const maxLine = 16 << 10
+
 // maxDepth bounds brackets within brackets and entries within entries.
 const maxDepth = 16
 
@@ -48,6 +52,9 @@ func newSource(name string, text []byte) (*source, []Problem) {
 		line = strings.TrimSuffix(line, "\r")
 		if p, bad := s.badText(i+1, line); bad {
 			ps = append(ps, p)
+			if len(ps) >= maxProblems {
+				return s, ps
+			}
 			continue
 		}
 		toks := scanLine(line, depth)
@@ -72,6 +79,11 @@ func newSource(name string, text []byte) (*source, []Problem) {
 
 // badText finds what is not text.
 func (s *source) badText(n int, line string) (Problem, bool) {
+	if len(line) > maxLine {
+		p := s.problem(n, 1, 1, fmt.Sprintf("the line has %d bytes, more than %d", len(line), maxLine))
+		p.Hint = "write long lists over several lines, or into files of their own: {file: PATH}"
+		return p, true
+	}
 	column := 0
 	for i, r := range line {
 		column++
@@ -220,7 +232,7 @@ func scanTok(rest, before string, depth int, toks []tok) (text string, kind tokK
 		return rest[:1], colon, false
 	case first == ':' && len(toks) > 0 && quoted(toks[len(toks)-1].text) && depth > 0:
 		return rest[:1], colon, false
-	case first == '-' && next == ' ' && depth == 0 && onlyDashes(toks):
+	case first == '-' && next == ' ' && depth == 0 && (len(toks) == 0 || toks[len(toks)-1].kind == dash):
 		return rest[:1], dash, false
 	case first == '"' || first == '\'':
 		n := quoteEnd(rest)
@@ -233,15 +245,6 @@ func scanTok(rest, before string, depth int, toks []tok) (text string, kind tokK
 }
 
 func quoted(text string) bool { return text[0] == '"' || text[0] == '\'' }
-
-func onlyDashes(toks []tok) bool {
-	for _, t := range toks {
-		if t.kind != dash {
-			return false
-		}
-	}
-	return true
-}
 
 // endsKey tells whether a colon before next ends a key.
 func endsKey(next byte, depth int) bool {
