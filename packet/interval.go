@@ -142,11 +142,63 @@ func clip(lo, hi u128, width int) (span, bool) {
 // Intervals may overlap and stand in any order. For the bits of one field, in
 // order, the work is linear in the number of intervals once they are sorted.
 func (sp *Space) Between(bits []Set, ivs []Interval) Set {
+	if len(ivs) == 1 {
+		if f, ok := sp.block(bits, ivs[0]); ok {
+			return Set{sp, f}
+		}
+	}
 	elems := make([][]Interval, len(ivs))
 	for i := range ivs {
 		elems[i] = ivs[i : i+1]
 	}
 	return sp.Tuples([][]Set{bits}, elems)
+}
+
+// block is Between for one interval that fixes the first bits and leaves the rest
+// open: a value or a prefix, as most rules have. It is false for any other.
+func (sp *Space) block(bits []Set, iv Interval) (ref, bool) {
+	size := (len(bits) + 7) / 8
+	if len(iv.Lo) != size || len(iv.Hi) != size {
+		return zero, false
+	}
+	spare := 8*size - len(bits)
+	at := func(b []byte, i int) byte { return b[(spare+i)/8] >> (7 - (spare+i)%8) & 1 }
+	for i := range spare {
+		if (iv.Lo[0]|iv.Hi[0])>>(7-i)&1 != 0 {
+			return zero, false
+		}
+	}
+	fixed := 0
+	for fixed < len(bits) && at(iv.Lo, fixed) == at(iv.Hi, fixed) {
+		fixed++
+	}
+	for i := fixed; i < len(bits); i++ {
+		if at(iv.Lo, i) != 0 || at(iv.Hi, i) != 1 {
+			return zero, false
+		}
+	}
+	// From the last bit up: plain header bits then stack on each other.
+	f := one
+	for i := fixed - 1; i >= 0; i-- {
+		bit := sp.own(bits[i])
+		if at(iv.Lo, i) == 0 {
+			bit ^= 1
+		}
+		f = sp.graph.stack(bit, f)
+	}
+	return f, true
+}
+
+// stack is and for a literal a above everything in b, and for anything else.
+func (g *graph) stack(a, b ref) ref {
+	n := g.nodes[a>>1]
+	if n.lo != zero || n.hi != one || n.level >= g.level(b) {
+		return g.and(a, b)
+	}
+	if a&1 != 0 {
+		return g.make(n.level, b, zero)
+	}
+	return g.make(n.level, zero, b)
 }
 
 // Values returns the packets whose field f, of at most 64 bits, lies in one of
