@@ -93,7 +93,7 @@ func gssKex() []string {
 
 // allKeyAlgorithms are the signature algorithms and key types, in sshd's order;
 // plain leaves out certificates.
-func allKeyAlgorithms(plain bool) []string {
+func allKeyAlgorithms(plain bool, v Version) []string {
 	list := []string{
 		"ssh-ed25519", "ssh-ed25519-cert-v01@openssh.com", "sk-ssh-ed25519@openssh.com", "sk-ssh-ed25519-cert-v01@openssh.com",
 		"ecdsa-sha2-nistp256", "ecdsa-sha2-nistp256-cert-v01@openssh.com", "ecdsa-sha2-nistp384",
@@ -103,10 +103,9 @@ func allKeyAlgorithms(plain bool) []string {
 		"ssh-rsa-cert-v01@openssh.com", "rsa-sha2-256", "rsa-sha2-256-cert-v01@openssh.com", "rsa-sha2-512",
 		"rsa-sha2-512-cert-v01@openssh.com",
 	}
-	if plain {
-		list = slices.DeleteFunc(list, func(a string) bool { return strings.Contains(a, "-cert-") })
-	}
-	return list
+	return slices.DeleteFunc(list, func(a string) bool {
+		return plain && strings.Contains(a, "-cert-") || v.release() >= 908 && strings.HasPrefix(a, "ssh-dss")
+	})
 }
 
 func defaultKeyAlgorithms(plain bool) []string {
@@ -140,12 +139,14 @@ func isKex(name string, v Version) bool {
 
 // isKeyPattern takes a name, the short name of a plain type, or a pattern that
 // meets any name.
-func isKeyPattern(name string, _ Version) bool {
+func isKeyPattern(name string, v Version) bool {
 	switch strings.ToUpper(name) {
 	case "ED25519", "ED25519-SK", "ECDSA", "ECDSA-SK", "DSA", "RSA", "NULL":
-		return true
+		if v.release() < 1000 {
+			return true // and means nothing: no algorithm has that name
+		}
 	}
-	return slices.ContainsFunc(append(allKeyAlgorithms(false), "null"), func(a string) bool { return patternList(a, name) != unmatched })
+	return slices.ContainsFunc(append(allKeyAlgorithms(false, v), "null"), func(a string) bool { return patternList(a, name) != unmatched })
 }
 
 // parseAlgorithms checks a list of algorithms. As in sshd the check stops at
@@ -244,7 +245,7 @@ func algorithmLists(keyword string, v Version) (def, all []string) {
 	case "kexalgorithms":
 		return defaultKex(v), allKex(v)
 	case "casignaturealgorithms":
-		return defaultKeyAlgorithms(true), allKeyAlgorithms(true)
+		return defaultKeyAlgorithms(true), allKeyAlgorithms(true, v)
 	}
-	return defaultKeyAlgorithms(false), allKeyAlgorithms(false)
+	return defaultKeyAlgorithms(false), allKeyAlgorithms(false, v)
 }

@@ -46,7 +46,8 @@
 //
 //	go test -run Referee ./internal/host/sshd -args -sshd.configs 4000 -sshd.seed 7
 //
-// as many as one likes.
+// as many as one likes; -sshd.binary names the sshd of another release (the one of
+// Debian 13, 10.0, agrees as well).
 //
 // # Bounds
 //

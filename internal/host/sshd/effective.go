@@ -89,6 +89,15 @@ func (p *pass) composed(e *Effective) {
 	if p.v.release() >= 1000 && p.set["ipqos"] == nil {
 		e.settings["ipqos"] = &Setting{Values: []string{"ef", "cs1"}}
 	}
+	for name, since := range map[string]int{"sshd-session": 908, "sshd-auth": 1000} {
+		key := strings.ReplaceAll(name, "-", "") + "path"
+		if dir := "/usr/libexec/"; p.v.release() >= since && p.set[key] == nil {
+			if p.v.Vendor == "debian" {
+				dir = "/usr/lib/openssh/"
+			}
+			e.settings[key] = &Setting{Values: []string{dir + name}}
+		}
+	}
 	if p.v.release() >= 908 {
 		e.settings["persourcepenalties"] = p.penaltyText()
 	}

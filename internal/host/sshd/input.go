@@ -210,6 +210,9 @@ func parseTime(in *input) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	if in.v.release() >= 1000 && !isDigit(arg[0], 10) {
+		return nil, fmt.Errorf("invalid time value %q", arg)
+	}
 	n, err := convTime(arg)
 	return one(strconv.Itoa(n), err)
 }

@@ -92,7 +92,7 @@ func signatures(keyType string) []string {
 
 // keyTypes are the types that a key file may name.
 func keyTypes() []string {
-	return slices.DeleteFunc(allKeyAlgorithms(false), func(a string) bool {
+	return slices.DeleteFunc(allKeyAlgorithms(false, Debian12()), func(a string) bool {
 		return strings.HasPrefix(a, "rsa-sha2") || strings.HasPrefix(a, "webauthn")
 	})
 }

@@ -47,6 +47,9 @@ func newTable(v Version) table {
 		if k.name == "subsystem" && v.release() >= 905 {
 			k.global = false
 		}
+		if k.name == "persourcemaxstartups" && v.release() >= 905 {
+			k.merge = first
+		}
 		t[k.name] = &k
 	}
 	for old, name := range aliases() {
@@ -118,7 +121,7 @@ func serverKeywords() []keyword {
 		{name: "persourcepenalties", parse: parsePenalties, merge: byHand, global: true, since: 908},
 		{name: "persourcepenaltyexemptlist", parse: parseExempt, global: true, def: "none", since: 908},
 		{name: "sshdsessionpath", parse: parsePath, global: true, since: 908},
-		{name: "sshdauthpath", parse: parsePath, global: true, since: 910},
+		{name: "sshdauthpath", parse: parsePath, global: true, since: 1000},
 		{name: "versionaddendum", parse: parseAddendum, global: true, def: "none"},
 		{name: "securitykeyprovider", parse: parseProvider, global: true, def: "internal", since: 802},
 		{name: "subsystem", parse: parseSubsystem, merge: byHand, global: true, lines: true},

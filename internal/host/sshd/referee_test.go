@@ -452,6 +452,7 @@ func globalLines() []genLine {
 		{"GSSAPIKeyExchange", yes},
 		{"GSSAPIKexAlgorithms", words("gss-gex-sha1-,gss-group14-sha256-")},
 		{"DSAAuthentication", yes},
+		{"UseDNS", words("no")},
 		{"AuthorizedKeysCommandUser", words("nobody")},
 		{"AuthorizedPrincipalsCommandUser", words("nobody")},
 	}

@@ -316,7 +316,22 @@ func parseSubsystem(in *input) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append([]string{name}, in.rest()...), nil
+	args := in.rest()
+	if in.v.release() >= 905 {
+		for i, a := range args {
+			args[i] = requote(a)
+		}
+	}
+	return append([]string{name}, args...), nil
+}
+
+// requote writes an argument as newer releases hand it to the shell.
+func requote(s string) string {
+	out := strings.NewReplacer(`\`, `\\`, `'`, `\'`, `"`, `\"`).Replace(s)
+	if strings.ContainsAny(s, " \t") {
+		return `"` + out + `"`
+	}
+	return out
 }
 
 func parsePubkeyOptions(in *input) ([]string, error) {
@@ -554,7 +569,11 @@ func serviceClass(s string, v Version) (string, error) {
 		return "none", nil
 	}
 	if !known {
-		n, rest, ok := strtol(s, 0)
+		base := 0
+		if v.release() >= 1000 {
+			base = 10
+		}
+		n, rest, ok := strtol(s, base)
 		if !ok || rest != "" || n < 0 || n > 255 {
 			return "", fmt.Errorf("bad IPQoS value %q", s)
 		}

@@ -51,8 +51,8 @@ func (f Files) ReadDir(name string) ([]string, error) {
 
 // The bounds within which a policy is read.
 const (
-	maxFile  = 4 << 20
-	maxText  = 16 << 20
+	maxFile  = 2 << 20
+	maxText  = 4 << 20
 	maxDepth = 128 // of includes: MAX_SUDOERS_DEPTH
 	maxFiles = 10_000
 )
