@@ -11,7 +11,8 @@
 // What a decision is about:
 //
 //   - IPv4 sources count one by one; IPv6 sources by their /64, which is what one
-//     customer has. An IPv4-mapped IPv6 address is the IPv4 address.
+//     customer has. An IPv4-mapped IPv6 address is the IPv4 address. A log that
+//     tells of a network has at most a /24 or /48 of it refused.
 //   - A source is refused with the failure that makes After of them Within the
 //     time that ends with it. Failures that are told late count where they
 //     belong; what is older than Within before the newest one counts no more.

@@ -44,6 +44,8 @@ func TestSources(t *testing.T) {
 		{"IPv6 by /64", "", []string{"2001:db8:5::1", "2001:db8:5::2"}, "2001:db8:5::/64"},
 		{"IPv6 of two networks", "", []string{"2001:db8:5::1", "2001:db8:6::1"}, ""},
 		{"mapped IPv4", "", []string{"::ffff:192.0.2.1", "192.0.2.1"}, "192.0.2.1/32"},
+		{"a network too wide", "", []string{"0.0.0.0/0", "0.0.0.0/0"}, "0.0.0.0/24"},
+		{"a protected part of a network", "192.0.2.9/32", []string{"192.0.2.0/24", "192.0.2.0/24"}, "protected"},
 		{"protected", "192.0.2.0/24", []string{"192.0.2.1", "192.0.2.1"}, "protected"},
 		{"protected, mapped", "192.0.2.0/24", []string{"::ffff:192.0.2.1", "::ffff:192.0.2.1"}, "protected"},
 		{"a neighbour is protected", "2001:db8:5::9/128", []string{"2001:db8:5::1", "2001:db8:5::2"}, "2001:db8:5::2/128"},
@@ -55,8 +57,12 @@ func TestSources(t *testing.T) {
 		}
 		s, got := New(r), ""
 		for _, a := range c.sources {
-			addr := netip.MustParseAddr(a)
-			if d, ok := s.Failure(Event{Time: start, Source: netip.PrefixFrom(addr, addr.BitLen())}, start); ok {
+			src, err := netip.ParsePrefix(a)
+			if err != nil {
+				addr := netip.MustParseAddr(a)
+				src = netip.PrefixFrom(addr, addr.BitLen())
+			}
+			if d, ok := s.Failure(Event{Time: start, Source: src}, start); ok {
 				if got = d.Prefix.String(); !d.Refused {
 					got = "protected"
 				}

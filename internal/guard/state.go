@@ -96,6 +96,13 @@ func (s *State) Counts() Counts { return s.counts }
 // Sources returns how many sources are remembered now.
 func (s *State) Sources() int { return s.sources.size() }
 
+// widest4 and widest6 bound what one line of a log can have refused: some logs
+// tell of networks.
+const (
+	widest4 = 24
+	widest6 = 48
+)
+
 // normal returns the prefix by which a source is counted.
 func normal(p netip.Prefix) netip.Prefix {
 	a := p.Addr().Unmap()
@@ -104,7 +111,9 @@ func normal(p netip.Prefix) netip.Prefix {
 		bits = max(bits-96, 0)
 	}
 	if a.Is6() {
-		bits = min(bits, ip6Bits)
+		bits = max(min(bits, ip6Bits), widest6)
+	} else {
+		bits = max(bits, widest4)
 	}
 	out, err := a.Prefix(bits)
 	if err != nil {
@@ -300,6 +309,9 @@ func (s *State) decide(key netip.Prefix, src *source, e *Event, at int64) Decisi
 		d.Span = time.Duration(src.times[len(src.times)-1]-src.times[0]) * time.Second
 	}
 	own := netip.PrefixFrom(e.Source.Addr().Unmap(), e.Source.Addr().Unmap().BitLen())
+	if !e.Source.IsSingleIP() {
+		own = key // a network is refused as a whole, or not
+	}
 	for _, p := range s.rule.Never {
 		if p.Overlaps(own) {
 			d.Refused, d.Protected = false, p
