@@ -75,6 +75,9 @@ func (c *checker) verdict(path string, allow, deny bool, rate Rate) {
 // names returns the zones and lists there are.
 func (c *checker) names(zones, lists bool) []string {
 	var names []string
+	if len(c.p.Zones)+len(c.p.Lists) > 200 {
+		return nil // too many to be of help, and to be sorted for each mistake
+	}
 	if zones {
 		names = append(names, sortedKeys(c.p.Zones)...)
 	}
@@ -118,9 +121,6 @@ func (c *checker) unknown(at, name, what string, have []string, more ...string) 
 	p := c.at(at, "there is no %s %q", what, name)
 	if len(have) > 0 && len(have) <= 12 {
 		p.Expected = alternatives(slices.Concat(have, more))
-	}
-	if len(have) > 1000 || len(c.d.problems) > maxProblems {
-		return // a good guess would take long
 	}
 	if near := nearest(name, slices.Concat(have, more)); near != "" {
 		p.Hint = fmt.Sprintf("did you mean %s?", near)

@@ -12,7 +12,14 @@ const MaxSize = 1 << 20
 
 // maxLine is the longest line in bytes: what has to be found in a line is found
 // by walking through it.
-const maxLine = 16 << 10
+const maxLine = 4 << 10
+
+// maxKeys bounds the keys of one mapping: the YAML parser takes time that grows
+// with the square of their number.
+const maxKeys = 5000
+
+// maxEntries bounds the lines that start with a dash, likewise.
+const maxEntries = 30_000
 
 // maxDepth bounds brackets within brackets and entries within entries.
 const maxDepth = 16
@@ -47,7 +54,8 @@ func newSource(name string, text []byte) (*source, []Problem) {
 	}
 	s.lines = strings.Split(string(text), "\n")
 	var ps []Problem
-	depth := 0
+	depth, entries := 0, 0
+	var keys [201]int // lines that may be keys of one mapping, by indentation
 	for i, line := range s.lines {
 		line = strings.TrimSuffix(line, "\r")
 		if p, bad := s.badText(i+1, line); bad {
@@ -60,6 +68,17 @@ func newSource(name string, text []byte) (*source, []Problem) {
 		toks := scanLine(line, depth)
 		if p, bad := s.badShape(i+1, line, toks); bad {
 			ps = append(ps, p)
+		}
+		if depth == 0 && len(toks) > 0 && toks[0].kind == scalarTok && toks[0].column <= len(keys) {
+			clear(keys[toks[0].column:])
+			if keys[toks[0].column-1]++; keys[toks[0].column-1] > maxKeys {
+				return s, append(ps, s.problem(i+1, toks[0].column, 1, fmt.Sprintf("more than %d keys beside each other", maxKeys)))
+			}
+		}
+		if len(toks) > 0 && toks[0].kind == dash {
+			if entries++; entries > maxEntries {
+				return s, append(ps, s.problem(i+1, toks[0].column, 1, fmt.Sprintf("more than %d entries", maxEntries)))
+			}
 		}
 		for _, t := range toks {
 			switch t.kind {
