@@ -23,14 +23,18 @@ func newDiff(io streams) *cobra.Command {
 packets whose verdict changes, with an example and the responsible rule on each
 side. OLD and NEW are files (a snapshot, iptables-save, nft) or the word live.
 
-Exit status: 0 if the two mean the same, 3 if not, 1 if it could not be told.`,
+A file of iptables-save is about IPv4 alone: then only that is compared, and the
+answer says so.
+
+Exit status: 0 if the two mean the same, 3 if not, 1 if it could not be told, as
+where rules could not be read.`,
 		Example: `  sekimori diff before.json live
   sekimori diff rules.save rules.new.save
   sekimori diff web1.json web2.json --format json`,
 		GroupID: groupSee,
 		Args:    exactly("an old ruleset", "a new one (files, or live)"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			d, err := l.diff(cmd.Context(), args[0], args[1])
+			d, hints, err := l.diff(cmd.Context(), args[0], args[1])
 			if err != nil {
 				return err
 			}
@@ -45,7 +49,7 @@ Exit status: 0 if the two mean the same, 3 if not, 1 if it could not be told.`,
 			case d.Equal:
 				return nil
 			case len(d.Changes) == 0:
-				return fmt.Errorf("could not be decided: %s", d.Why[0])
+				return hinted(fmt.Errorf("could not be decided: %s", d.Why[0]), hints...)
 			}
 			return errFindings
 		},
@@ -54,24 +58,62 @@ Exit status: 0 if the two mean the same, 3 if not, 1 if it could not be told.`,
 	return cmd
 }
 
-func (l look) diff(ctx context.Context, older, newer string) (report.Diff, error) {
+// diff compares, and says how to see what could not be read.
+func (l look) diff(ctx context.Context, older, newer string) (report.Diff, []string, error) {
 	a, err := l.side(ctx, older)
 	if err != nil {
-		return report.Diff{}, err
+		return report.Diff{}, nil, err
 	}
 	b, err := l.side(ctx, newer)
 	if err != nil {
-		return report.Diff{}, err
+		return report.Diff{}, nil, err
 	}
 	if !slices.ContainsFunc(a.families, func(f firewall.Family) bool { return slices.Contains(b.families, f) }) {
-		return report.Diff{}, usage("", "%s and %s are about different families, IPv4 and IPv6", older, newer)
+		return report.Diff{}, nil, usage("", "%s and %s are about different families, IPv4 and IPv6", older, newer)
 	}
 	var d report.Diff
+	var hints []string
 	err = l.while("comparing", func() error {
-		d = compare(a, b)
+		var changes []firewall.Change
+		var why []string
+		if slices.Equal(a.unread, b.unread) { // else what one side hides would be a change
+			changes, why = compare(a, b)
+		}
+		why = slices.Concat(why, a.unreadIn(older), b.unreadIn(newer))
+		d = report.NewDiff(changes, why, silentIn(a, b, older, newer))
 		return nil
 	})
-	return d, err
+	if len(a.unread) > 0 && older != "live" {
+		hints = append(hints, "make "+older+" again on its host, as root: sudo sekimori snapshot -o "+older)
+	}
+	if len(b.unread) > 0 && newer != "live" && newer != older {
+		hints = append(hints, "make "+newer+" again on its host, as root: sudo sekimori snapshot -o "+newer)
+	}
+	if older == "live" && len(a.unread) > 0 || newer == "live" && len(b.unread) > 0 {
+		hints = append(hints, fmt.Sprintf("sudo sekimori diff %s %s", older, newer))
+	}
+	return d, hints, err
+}
+
+// unreadIn says what of one side could not be read: it may differ.
+func (v view) unreadIn(name string) []string {
+	var out []string
+	for _, u := range v.unread {
+		out = append(out, fmt.Sprintf("%s: %s could not be read: %s", name, u.What, u.Why))
+	}
+	return out
+}
+
+// silentIn are the families that were not compared.
+func silentIn(a, b view, older, newer string) []report.Unseen {
+	both := report.Silent(older+" and "+newer, slices.Concat(a.families, b.families))
+	for i := range both {
+		both[i].Reason = "neither " + older + " nor " + newer + " says anything about it"
+	}
+	if len(both) > 0 {
+		return both
+	}
+	return slices.Concat(report.Silent(older, a.families), report.Silent(newer, b.families))
 }
 
 // side reads one of the two rulesets.
@@ -85,7 +127,7 @@ func (l look) side(ctx context.Context, name string) (view, error) {
 
 // compare asks for each family and way. Both are taken to stand on the host of
 // the newer where that is known, else of the older.
-func compare(a, b view) report.Diff {
+func compare(a, b view) ([]firewall.Change, []string) {
 	facts := b.host.Facts()
 	if !facts.Known {
 		facts = a.host.Facts()
@@ -105,5 +147,5 @@ func compare(a, b view) report.Diff {
 			changes = append(changes, c...)
 		}
 	}
-	return report.NewDiff(changes, why)
+	return changes, why
 }

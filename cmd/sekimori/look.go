@@ -2,7 +2,10 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -54,6 +57,8 @@ type view struct {
 	// families are those that the rules are about: one, if they come from
 	// iptables-save.
 	families []firewall.Family
+	// unread are the packet filters that could not be read.
+	unread []kernel.Unread
 }
 
 // bothFamilies are what rules are about that were read from a kernel.
@@ -121,6 +126,7 @@ func (l look) readFiles(ctx context.Context, names []string) (view, error) {
 		}
 		all.rules.Tables = append(all.rules.Tables, v.rules.Tables...)
 		all.rules.Obstacles = append(all.rules.Obstacles, v.rules.Obstacles...)
+		all.unread = append(all.unread, v.unread...)
 		for _, f := range v.families {
 			if !slices.Contains(all.families, f) {
 				all.families = append(all.families, f)
@@ -131,7 +137,7 @@ func (l look) readFiles(ctx context.Context, names []string) (view, error) {
 }
 
 func snapshotView(s *host.Snapshot) view {
-	return view{s, kernel.Decode(&s.Filters, s.Facts().Interfaces), bothFamilies()}
+	return view{s, kernel.Decode(&s.Filters, s.Facts().Interfaces), bothFamilies(), s.Filters.Unread}
 }
 
 // unknownHost stands for the host that a file of rules was written for.
@@ -148,9 +154,39 @@ func (l look) readSnapshot(name string) (*host.Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
+	return snapshotIn(name, data)
+}
+
+// snapshotIn understands what a file holds as a snapshot. What no host lacks, and
+// the file does, was not seen.
+func snapshotIn(name string, data []byte) (*host.Snapshot, error) {
 	s, err := host.Read(bytes.NewReader(data))
+	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		line := 1 + bytes.Count(data[:min(int(e.Offset), len(data))], []byte("\n"))
+		return nil, fmt.Errorf("%s: line %d: not a snapshot: %q cannot be a %s", name, line, e.Field, e.Value)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if len(s.Interfaces) > 0 {
+		return s, nil // every host has at least loopback
+	}
+	const why = "it stands nowhere in the file"
+	for section, has := range map[string]bool{
+		host.SectionInterfaces: false, host.SectionRoutes: len(s.Routes) > 0, host.SectionSockets: len(s.Sockets) > 0,
+	} {
+		if !has && !s.Misses(section) {
+			s.Unseen = append(s.Unseen, host.Unseen{Section: section, Reason: name + ": " + why})
+		}
+	}
+	slices.SortFunc(s.Unseen, func(a, b host.Unseen) int {
+		return cmp.Or(cmp.Compare(a.Section, b.Section), cmp.Compare(a.Reason, b.Reason))
+	})
+	if f := &s.Filters; f.Generation == 0 && len(f.Messages) == 0 && len(f.Unread) == 0 {
+		f.Unread = append(f.Unread, kernel.Unread{What: "packet filters", Why: why})
+		if !s.Misses(host.SectionFilters) {
+			s.Unseen = append(s.Unseen, host.Unseen{Section: host.SectionFilters, Reason: name + ": " + why})
+		}
 	}
 	return s, nil
 }
@@ -163,14 +199,14 @@ func (l look) readFile(ctx context.Context, name string) (view, error) {
 	}
 	switch kindOf(data) {
 	case kindSnapshot:
-		s, err := host.Read(bytes.NewReader(data))
+		s, err := snapshotIn(name, data)
 		if err != nil {
-			return view{}, fmt.Errorf("%s: %w", name, err)
+			return view{}, err
 		}
 		return snapshotView(s), nil
 	case kindSave:
 		rules, family, err := readSave(name, data)
-		return view{unknownHost(name), rules, []firewall.Family{family}}, err
+		return view{host: unknownHost(name), rules: rules, families: []firewall.Family{family}}, err
 	case kindNFT:
 		loaded, err := loadNFT(ctx, name, data)
 		if err != nil {
@@ -178,7 +214,7 @@ func (l look) readFile(ctx context.Context, name string) (view, error) {
 		}
 		s := unknownHost(name)
 		s.Interfaces = loaded.Interfaces // the rules may know them by number
-		return view{s, kernel.Decode(&loaded.Filters, s.Facts().Interfaces), bothFamilies()}, nil
+		return view{s, kernel.Decode(&loaded.Filters, s.Facts().Interfaces), bothFamilies(), loaded.Filters.Unread}, nil
 	}
 	return view{}, hinted(fmt.Errorf("%s: neither a snapshot, nor iptables-save's nor nft's text", name),
 		"sudo iptables-save > rules.save; sudo nft list ruleset > rules.nft; sudo sekimori snapshot -o host.json")

@@ -22,8 +22,8 @@ func newReach(io streams) *cobra.Command {
 		Use:   "reach PORT/PROTO",
 		Short: "Who may reach one port, and by which rule",
 		Long: `reach answers for one port, also where nothing listens: who could reach it then.
-Where something listens, the answer is about the addresses it is bound to, and
-about what port forwarding makes of the port.`,
+It is about packets that are sent to this port: to the addresses that something
+listens on there, and what port forwarding makes of the port.`,
 		Example: `  sekimori reach 3306/tcp
   sekimori reach 22/tcp --from 198.51.100.7
   sekimori reach 53/udp --ruleset rules.save
@@ -36,7 +36,7 @@ about what port forwarding makes of the port.`,
 				return err
 			}
 			var source netip.Addr
-			if from != "" {
+			if cmd.Flags().Changed("from") {
 				if source, err = netip.ParseAddr(from); err != nil {
 					return usage("for example: --from 198.51.100.7", "--from %q is not an IP address", from)
 				}
@@ -53,7 +53,7 @@ about what port forwarding makes of the port.`,
 			var p report.Port
 			err = l.while("evaluating the rules", func() (err error) {
 				h = exposure.Evaluate(v.host, v.rules, 0, v.families...)
-				p, err = report.NewPort(h, v.host, proto, number, source)
+				p, err = report.NewPort(h, v.host, proto, number, source, report.Silent(strings.Join(l.rulesets, " and "), v.families))
 				return err
 			})
 			switch {
@@ -98,11 +98,20 @@ func (v view) canCome(a netip.Addr) error {
 // protocols are those with ports.
 var protocols = []string{"tcp", "udp", "sctp", "udplite", "dccp"}
 
+// portless are protocols that people ask about and that have no ports.
+var portless = []string{"icmp", "icmpv6", "igmp", "gre", "esp", "ah"}
+
 // parsePort reads "22/tcp".
 func parsePort(text string) (proto string, number uint16, err error) {
 	left, right, ok := strings.Cut(text, "/")
 	if !ok {
-		return "", 0, usage("did you mean: "+text+"/tcp", "port %q has no protocol", text)
+		hint := "for example: 22/tcp"
+		if _, err := strconv.ParseUint(text, 10, 16); err == nil {
+			hint = "did you mean: " + text + "/tcp"
+		} else if slices.Contains(portless, strings.ToLower(text)) {
+			return "", 0, usage("sekimori trace '"+strings.ToLower(text)+" 198.51.100.7 -> 203.0.113.5 in eth0' follows such a packet", "%s has no ports", text)
+		}
+		return "", 0, usage(hint, "port %q has no protocol", text)
 	}
 	right = strings.ToLower(right)
 	if slices.Contains(protocols, strings.ToLower(left)) {

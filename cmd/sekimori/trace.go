@@ -64,6 +64,9 @@ Without a state the packet is new, and a new TCP packet has the flag SYN.`,
 
 // parsePacket reads a packet, and makes it a new one where nothing else is said.
 func parsePacket(text string) (packet.Packet, error) {
+	if strings.TrimSpace(text) == "" {
+		return packet.Packet{}, usage("for example: 'tcp 198.51.100.7:4242 -> 203.0.113.5:22 in eth0 new'", "packet: nothing is said of it")
+	}
 	p, err := packet.ParsePacket(text)
 	if syntax, ok := errors.AsType[*packet.SyntaxError](err); ok {
 		return p, usage("for example: 'tcp 198.51.100.7:4242 -> 203.0.113.5:22 in eth0 new'",

@@ -302,44 +302,6 @@ func (h *Host) containerAt(a netip.Addr) string {
 	return ""
 }
 
-// Port says who may reach one port: the sockets that listen there, and what
-// translation makes of it. Where there is neither, it is who could reach one
-// that listened on every address. The error is about the question.
-func (h *Host) Port(proto string, number uint16) (sockets []Socket, forwards []Forward, r Reach, err error) {
-	n, ok := protocolNumber(proto)
-	if !ok {
-		return nil, nil, Reach{}, fmt.Errorf("protocol %q has no ports", proto)
-	}
-	for _, s := range h.snapshot.Sockets {
-		if s.Proto == proto && s.Local.Port() == number && !s.Connected() {
-			sockets = append(sockets, h.name(s))
-		}
-	}
-	h.ask(sockets)
-	for _, k := range sockets {
-		r.merge(k.Reach)
-	}
-	all, err := h.Forwards()
-	if err != nil {
-		r.add(firewall.Reach{Verdict: firewall.ReachUndecided, Undecided: []string{err.Error()}})
-	}
-	for _, f := range all {
-		if f.Protocol == n && f.Lo <= number && number <= f.Hi {
-			forwards = append(forwards, f)
-			r.merge(f.Reach)
-		}
-	}
-	if sockets == nil && forwards == nil && err == nil {
-		for i := range h.families {
-			r.add(h.families[i].answer(func(x *firewall.Exposure) (firewall.Reach, error) {
-				return x.Arriving(firewall.Port{Protocol: n, Number: number})
-			}))
-		}
-		h.explain(&r)
-	}
-	return sockets, forwards, r, nil
-}
-
 // protocolNumber returns the IANA number of a protocol with ports.
 func protocolNumber(proto string) (uint8, bool) {
 	switch proto {

@@ -129,9 +129,9 @@ func TestBudget(t *testing.T) {
 	if r := h.Sockets()[0].Reach; r.Verdict != firewall.ReachUndecided || len(r.Undecided) == 0 {
 		t.Errorf("socket: %+v", r)
 	}
-	_, _, r, err := h.Port("tcp", 22)
-	if err != nil || r.Verdict != firewall.ReachUndecided {
-		t.Errorf("port: %+v, %v", r, err)
+	p, err := h.Port("tcp", 22)
+	if err != nil || p.Reach.Verdict != firewall.ReachUndecided {
+		t.Errorf("port: %+v, %v", p, err)
 	}
 }
 
@@ -156,9 +156,50 @@ func TestForwards(t *testing.T) {
 	if f.Protocol != 6 || f.Lo != 8080 || f.Hi != 8080 || f.To.String() != "172.17.0.2" || f.ToPort != 80 || f.Container != "shop" || f.Reach.Verdict != firewall.ReachAnyone {
 		t.Errorf("%+v", f)
 	}
-	sockets, forwards, r, err := h.Port("tcp", 8080)
-	if err != nil || len(sockets) != 0 || len(forwards) != 1 || r.Verdict != firewall.ReachAnyone {
-		t.Errorf("port 8080: %+v %+v %+v %v", sockets, forwards, r, err)
+	p, err := h.Port("tcp", 8080)
+	if err != nil || len(p.Sockets) != 0 || len(p.Forwards) != 1 || len(p.Via) != 0 || p.Reach.Verdict != firewall.ReachAnyone {
+		t.Errorf("port 8080: %+v %v", p, err)
+	}
+}
+
+// redirect lets packets to 8080/tcp in only where they were sent to 80/tcp.
+func redirect() *firewall.Ruleset {
+	is := func(f firewall.Field, lo ...byte) firewall.Step {
+		width, offset := 8*len(lo), 0
+		if f == firewall.FieldTransport {
+			offset = 16
+		}
+		return firewall.Match{Cond: firewall.Compare{Value: firewall.Whole(f, 0, offset, width), In: []firewall.Interval{{Lo: lo, Hi: lo}}}}
+	}
+	tcp := is(firewall.FieldL4Proto, 6)
+	rs := atHook(firewall.Prerouting, "nat", firewall.IPv4, firewall.Accept, []firewall.Step{
+		tcp, is(firewall.FieldTransport, 0, 80),
+		firewall.NAT{Kind: firewall.Redirect, Family: firewall.IPv4, Port: firewall.NATTarget{Lo: []byte{0x1f, 0x90}, Hi: []byte{0x1f, 0x90}}},
+	})
+	raw := atHook(firewall.Prerouting, "filter", firewall.IPv4, firewall.Accept, []firewall.Step{
+		tcp, is(firewall.FieldTransport, 0x1f, 0x90), firewall.Verdict{Kind: firewall.Drop},
+	})
+	raw.Tables[0].Chains[0].Base.Priority = -300
+	rs.Tables = append(rs.Tables, raw.Tables...)
+	return rs
+}
+
+// TestRedirected: a socket that is reached only through another port is not
+// reachable by its own, to whatever address it is bound.
+func TestRedirected(t *testing.T) {
+	for _, at := range []string{"0.0.0.0:8080", "203.0.113.5:8080"} {
+		h := Evaluate(aHost(listener("tcp", at, true, false)), redirect(), 0)
+		own, err := h.Port("tcp", 8080)
+		if err != nil || own.Reach.Verdict != firewall.ReachNone || len(own.Sockets) != 1 || len(own.Via) != 1 {
+			t.Errorf("%s: by its own port: %+v, %v", at, own, err)
+		}
+		if got := own.Sockets[0].Reach.Verdict; got != firewall.ReachAnyone {
+			t.Errorf("%s: by any port: %s", at, got)
+		}
+		other, err := h.Port("tcp", 80)
+		if err != nil || other.Reach.Verdict != firewall.ReachAnyone || len(other.Forwards) != 1 || len(other.Via) != 0 {
+			t.Errorf("%s: by the other port: %+v, %v", at, other, err)
+		}
 	}
 }
 
@@ -166,15 +207,15 @@ func TestForwards(t *testing.T) {
 // they say about that socket.
 func TestPort(t *testing.T) {
 	h := Evaluate(aHost(listener("tcp", "127.0.0.1:631", true, false)), &firewall.Ruleset{}, 0)
-	_, _, r, err := h.Port("tcp", 22)
-	if err != nil || r.Verdict != firewall.ReachAnyone {
-		t.Errorf("nothing listens: %+v, %v", r, err)
+	p, err := h.Port("tcp", 22)
+	if err != nil || p.Reach.Verdict != firewall.ReachAnyone {
+		t.Errorf("nothing listens: %+v, %v", p, err)
 	}
-	sockets, _, r, err := h.Port("tcp", 631)
-	if err != nil || len(sockets) != 1 || r.Verdict != firewall.ReachNone {
-		t.Errorf("bound to loopback: %+v, %v", r, err)
+	p, err = h.Port("tcp", 631)
+	if err != nil || len(p.Sockets) != 1 || p.Reach.Verdict != firewall.ReachNone {
+		t.Errorf("bound to loopback: %+v, %v", p, err)
 	}
-	if _, _, _, err := h.Port("icmp", 1); err == nil {
+	if _, err := h.Port("icmp", 1); err == nil {
 		t.Error("icmp has ports")
 	}
 	if got := h.Interfaces(); !slices.Equal(got, []string{"eth0"}) {
@@ -186,11 +227,11 @@ func TestNoInterface(t *testing.T) {
 	s := aHost(listener("tcp", "0.0.0.0:22", true, false))
 	s.Interfaces = s.Interfaces[:1]
 	h := Evaluate(s, &firewall.Ruleset{}, 0)
-	_, _, port, err := h.Port("tcp", 80)
+	port, err := h.Port("tcp", 80)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, r := range []Reach{h.Sockets()[0].Reach, port} {
+	for _, r := range []Reach{h.Sockets()[0].Reach, port.Reach} {
 		if r.Verdict != firewall.ReachNone || !strings.Contains(r.Note, "no interface") {
 			t.Errorf("with loopback alone: %+v", r)
 		}

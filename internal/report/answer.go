@@ -148,17 +148,18 @@ func newRule(b firewall.Because) Rule {
 }
 
 // NewPort is the answer about one port. From restricts it to one source where it
-// is valid.
-func NewPort(h *exposure.Host, s *host.Snapshot, proto string, number uint16, from netip.Addr) (Port, error) {
-	sockets, forwards, r, err := h.Port(proto, number)
+// is valid. Silent are the families that the rules are not about, with the
+// reason: what they would change is unknown.
+func NewPort(h *exposure.Host, s *host.Snapshot, proto string, number uint16, from netip.Addr, silent []Unseen) (Port, error) {
+	found, err := h.Port(proto, number)
 	if err != nil {
 		return Port{}, err
 	}
 	p := Port{
-		Port: strconv.Itoa(int(number)) + "/" + proto, Listening: len(sockets) > 0,
-		Reach: newReach(r), Unseen: newUnseen(s),
+		Port: strconv.Itoa(int(number)) + "/" + proto, Listening: len(found.Sockets) > 0,
+		Reach: newReach(found.Reach), Unseen: newUnseen(s),
 	}
-	for _, k := range sockets {
+	for _, k := range found.Sockets {
 		n := newSocket(k, s)
 		who := n.owner() + " on " + n.place()
 		if n.PID != 0 {
@@ -166,13 +167,44 @@ func NewPort(h *exposure.Host, s *host.Snapshot, proto string, number uint16, fr
 		}
 		p.Process = append(p.Process, who)
 	}
-	for _, f := range forwards {
+	for _, f := range found.Forwards {
 		p.Process = append(p.Process, "forwarded to "+newForward(f).To)
+	}
+	for _, f := range found.Via {
+		if name := newForward(f).Name(); p.Listening && !slices.Contains(p.Via, name) {
+			p.Via = append(p.Via, name)
+		}
 	}
 	if from.IsValid() {
 		p.Reach = p.Reach.only(from)
+		return p, nil // its family is not a silent one
 	}
+	p.silence(silent)
 	return p, nil
+}
+
+// silence adds the families that nothing is known about. Where nobody is known to
+// come, the answer hangs on them.
+func (p *Port) silence(families []Unseen) {
+	if len(families) == 0 {
+		return
+	}
+	p.Unseen = append(p.Unseen, families...)
+	if p.Reach.Verdict != Nobody {
+		return
+	}
+	p.Reach.Verdict, p.closedIn = Undecided, otherFamily(families[0].Section)
+	for _, u := range families {
+		p.Reach.Why = append(p.Reach.Why, u.Section+": "+u.Reason)
+	}
+}
+
+// otherFamily is the family that is not the named one.
+func otherFamily(name string) string {
+	if name == familyName(firewall.IPv6) {
+		return familyName(firewall.IPv4)
+	}
+	return familyName(firewall.IPv6)
 }
 
 // only restricts an answer to one source address.
@@ -237,9 +269,9 @@ func (r Rule) line() string {
 }
 
 // NewDiff is the answer about two rulesets, from the changes of each family and
-// way, and what could not be compared.
-func NewDiff(changes []firewall.Change, why []string) Diff {
-	d := Diff{Equal: len(changes) == 0 && len(why) == 0, Why: why}
+// way, what could not be decided, and the families that were not compared.
+func NewDiff(changes []firewall.Change, why []string, silent []Unseen) Diff {
+	d := Diff{Equal: len(changes) == 0 && len(why) == 0, Why: why, Unseen: silent}
 	for _, c := range changes {
 		ch := Change{
 			From: c.From.String(), To: c.To.String(), Way: c.Way.String(), Family: familyName(c.Family),
@@ -277,6 +309,18 @@ func shortPacket(p packet.Packet) string {
 // plainUnknowns takes the marks off the names of what a box leaves to chance.
 func plainUnknowns(box string) string {
 	return strings.NewReplacer("unless ~ ", "unless ", "with ~ ", "with ", "unless ? ", "unless ", "with ? ", "with ").Replace(box)
+}
+
+// Silent are the families that a source of rules says nothing about, given those
+// that it is about.
+func Silent(source string, about []firewall.Family) []Unseen {
+	var out []Unseen
+	for _, f := range []firewall.Family{firewall.IPv4, firewall.IPv6} {
+		if !slices.Contains(about, f) {
+			out = append(out, Unseen{familyName(f), source + " says nothing about it"})
+		}
+	}
+	return out
 }
 
 func familyName(f firewall.Family) string {

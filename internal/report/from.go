@@ -10,7 +10,9 @@ import (
 
 // from is what one line says about who may come.
 type from struct {
-	who        string
+	// who and but are the sources and their exceptions, as people write them; a
+	// sentence in who stands alone.
+	who, but   []string
 	interfaces []string
 	depends    []string
 	because    Rule
@@ -64,7 +66,7 @@ func covers(list, all []string) bool {
 
 // same reports whether two lines differ at most in interfaces and family.
 func (f from) same(g from) bool {
-	return f.who == g.who && f.because == g.because && slices.Equal(f.depends, g.depends)
+	return slices.Equal(f.who, g.who) && slices.Equal(f.but, g.but) && f.because == g.because && slices.Equal(f.depends, g.depends)
 }
 
 // mergeFamilies makes one line of two that say "anyone" about IPv4 and IPv6.
@@ -73,7 +75,7 @@ func mergeFamilies(lines []from) []from {
 	var out []from
 	for _, l := range lines {
 		i := slices.IndexFunc(out, func(o from) bool {
-			return o.anyone && l.anyone && o.who == l.who && o.v4 != l.v4 && o.v6 != l.v6 &&
+			return o.anyone && l.anyone && slices.Equal(o.who, l.who) && slices.Equal(o.but, l.but) && o.v4 != l.v4 && o.v6 != l.v6 &&
 				covers(o.interfaces, l.interfaces) && covers(l.interfaces, o.interfaces) &&
 				slices.Equal(o.depends, l.depends) && o.because.Text == l.because.Text
 		})
@@ -106,16 +108,12 @@ func describe(g Group) from {
 		}
 		f.anyone = f.anyone || p.Bits() == 0
 	}
+	f.who, f.but = plain(g.Sources), plain(g.Except)
 	if f.anyone {
-		f.who = "anyone"
-	} else {
-		f.who = few(plain(g.Sources))
-	}
-	if len(g.Except) > 0 {
-		f.who += " but " + few(plain(g.Except))
+		f.who = []string{"anyone"}
 	}
 	if g.Group != "" { // the sources are the interface's own networks
-		f.who = "neighbours, by " + plain([]string{g.Group})[0]
+		f.who, f.but = []string{"neighbours, by " + plain([]string{g.Group})[0]}, nil
 	}
 	return f
 }
@@ -141,15 +139,21 @@ func few(list []string) string {
 	return strings.Join(list[:shown], ", ") + " and " + strconv.Itoa(len(list)-shown) + " more"
 }
 
+// whole names all of a list.
+func whole(list []string) string { return strings.Join(list, ", ") }
+
 // text is the line's cell: who, of which family, on which interfaces. Both says
-// that the socket takes packets of both families.
-func (f from) text(both bool) string {
-	s := f.who
+// that the socket takes packets of both families; sources how to write those.
+func (f from) text(both bool, sources func([]string) string) string {
+	s := sources(f.who)
+	if len(f.but) > 0 {
+		s += " but " + sources(f.but)
+	}
 	if f.anyone && both && f.v4 != f.v6 {
 		s += map[bool]string{true: " (IPv4)", false: " (IPv6)"}[f.v4]
 	}
 	if n := len(f.interfaces); n > 0 && f.interfaces[0] != "" {
-		s += " on " + few(f.interfaces)
+		s += " on " + sources(f.interfaces)
 	}
 	return s
 }

@@ -145,7 +145,7 @@ func socketRows(k Socket, interfaces []string) []row {
 		head = []string{"", "", ""}
 	}
 	for _, f := range fromLines(k.Reach.From, interfaces) {
-		add(f.text(k.both()), f.because.reason())
+		add(f.text(k.both(), few), f.because.reason())
 		for _, d := range f.depends {
 			add("  depends on", printable(d))
 		}
@@ -177,7 +177,7 @@ func shortRows(group []Socket, interfaces []string) []row {
 			groups[i].Because = Rule{} // not shown here, so no reason for two lines
 		}
 		for _, f := range fromLines(groups, interfaces) {
-			t := f.text(k.both())
+			t := f.text(k.both(), few)
 			if len(f.depends) > 0 {
 				t += " (depends on " + printable(few(f.depends)) + ")"
 			}

@@ -155,8 +155,14 @@ type Port struct {
 	Listening bool  `json:"listening"`
 	Reach     Reach `json:"reach"`
 	// Process names who listens, for people.
-	Process []string     `json:"process,omitempty"`
-	Unseen  list[Unseen] `json:"unseen"`
+	Process []string `json:"process,omitempty"`
+	// Via are other ports that translation leads to this one. Reach is about
+	// packets sent to this port alone.
+	Via    []string     `json:"via,omitempty"`
+	Unseen list[Unseen] `json:"unseen"`
+	// closedIn is the only family that the rules are about, where they let
+	// nobody in.
+	closedIn string
 }
 
 // Step is one station of a packet.
@@ -204,10 +210,12 @@ type Change struct {
 
 // Diff is the answer of `sekimori diff`.
 type Diff struct {
+	// Equal is about the families that were compared; the others are in Unseen.
 	Equal   bool         `json:"equal"`
 	Changes list[Change] `json:"changes"`
-	// Why names what could not be decided: Equal is then false.
-	Why []string `json:"why,omitempty"`
+	// Why names what could not be decided or read: Equal is then false.
+	Why    []string `json:"why,omitempty"`
+	Unseen []Unseen `json:"unseen,omitempty"`
 }
 
 // JSON writes one answer as one indented object.

@@ -25,8 +25,12 @@ func (p Port) Text(w io.Writer, s Style, asked string, interfaces []string) erro
 	case !p.Listening:
 		b.WriteString("  nothing listens there now; the rules say who could reach it\n")
 	}
+	if len(p.Via) > 0 {
+		s.wrap(&b, "  ", "sockets there are also reached by way of "+strings.Join(p.Via, ", ")+", which is redirected: a port of its own to ask about")
+	}
 	for _, f := range fromLines(p.Reach.From, interfaces) {
-		fmt.Fprintf(&b, "\n  %s\n", f.text(true))
+		b.WriteString("\n")
+		s.wrap(&b, "  ", f.text(true, whole))
 		ruleText(&b, s, "    ", f.because)
 		for _, d := range f.depends {
 			s.wrap(&b, "    ", "depends on "+printable(d))
@@ -36,7 +40,7 @@ func (p Port) Text(w io.Writer, s Style, asked string, interfaces []string) erro
 		b.WriteString("\n")
 	}
 	for _, why := range p.Reach.Why {
-		if p.Reach.Verdict == Undecided {
+		if p.Reach.Verdict == Undecided && p.closedIn == "" {
 			why = "undecided: " + why
 		}
 		s.wrap(&b, "  ", printable(why))
@@ -60,6 +64,8 @@ func (p Port) sentence(asked string) string {
 		would = "would be "
 	}
 	switch v := p.Reach.Verdict; {
+	case p.closedIn != "":
+		return "not reachable over " + p.closedIn + "; the rest is not known"
 	case v == Undecided:
 		return "could not be decided"
 	case v == Nobody && asked != "":
@@ -174,7 +180,11 @@ func (d Diff) Text(w io.Writer, s Style) error {
 	var b strings.Builder
 	switch {
 	case d.Equal:
-		b.WriteString(s.paint(green, "The two mean the same for every packet.") + "\n")
+		text := "The two mean the same for every packet."
+		if len(d.Unseen) > 0 {
+			text = "The two mean the same for every " + otherFamily(d.Unseen[0].Section) + " packet; " + d.Unseen[0].notCompared() + "."
+		}
+		s.wrap(&b, "", s.paint(green, text))
 	case len(d.Changes) == 0:
 		b.WriteString(s.paint(yellow, "It could not be decided whether the two mean the same.") + "\n")
 	}
@@ -203,7 +213,16 @@ func (d Diff) Text(w io.Writer, s Style) error {
 	for _, why := range d.Why {
 		s.wrap(&b, "", "undecided: "+printable(why))
 	}
+	if len(d.Unseen) > 0 && !d.Equal {
+		s.wrap(&b, "", d.Unseen[0].notCompared()+".")
+	}
 	return flush(w, &b)
+}
+
+// notCompared says so of a family. There is never more than one: two sides that
+// are about nothing in common are not compared at all.
+func (u Unseen) notCompared() string {
+	return u.Section + " was not compared: " + printable(u.Reason)
 }
 
 func ruleLine(b *strings.Builder, s Style, name string, r Rule) {
