@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"sekimori/packet"
 	"sekimori/policy"
@@ -154,4 +155,65 @@ func BenchmarkList100000(b *testing.B) {
 	for b.Loop() {
 		longList(b, 100_000)
 	}
+}
+
+// TestHostile gives Parse a megabyte of what is bad for parsers, and wants an
+// answer in a time in which a person still waits.
+func TestHostile(t *testing.T) {
+	const size = policy.MaxSize - 100
+	lines := func(n int, line string) string {
+		var b strings.Builder
+		for i := 0; b.Len() < size && i < n; i++ {
+			fmt.Fprintf(&b, line, i)
+		}
+		return b.String()
+	}
+	all := policy.MaxSize
+	tests := map[string]string{
+		"brackets":        strings.Repeat("[", size),
+		"braces by lines": strings.Repeat("{\n", size/2),
+		"dashes":          strings.Repeat("- ", size/2),
+		"dashes by lines": strings.Repeat("-\n", size/2),
+		"one line":        "version: 1\nlists: {a: [" + strings.Repeat("a,", size/2) + "]}",
+		"long lines":      "version: 1\nlists:\n  a: [\n" + strings.Repeat(strings.Repeat("a,", 2000)+"\n", 250) + "]\n",
+		"bad services":    "version: 1\ninbound:\n" + lines(all, "  - {allow: s%d}\n"),
+		"unknown lists":   "version: 1\nlists:\n" + lines(all, "  l%[1]d: [x%[1]d]\n"),
+		"chain of lists":  "version: 1\nlists:\n" + lines(all, "  l%[1]d: [l%[1]d0]\n"),
+		"zones":           "version: 1\nzones:\n" + lines(all, "  z%[1]d: {interfaces: e%[1]d}\n"),
+		"same keys":       "version: 1\n" + strings.Repeat("ssh: {}\n", size/8),
+		"quotes":          strings.Repeat("'", size),
+		"quoted lines":    strings.Repeat("\"\n", size/2),
+		"control":         strings.Repeat("\x01\n", size/2),
+		"colons":          strings.Repeat("a: ", size/3),
+		"colons by lines": "version: 1\nlists:\n" + strings.Repeat("  fd00::\n", size/9),
+		"comments":        strings.Repeat("#\n", size/2),
+		"empty lines":     strings.Repeat("\n", size),
+		"blanks":          strings.Repeat(strings.Repeat(" ", 190)+"\n", size/191),
+		"deep steps":      steps(190, size),
+	}
+	for name, text := range tests {
+		t.Run(name, func(t *testing.T) {
+			start := time.Now()
+			_, err := policy.Parse("policy.yaml", []byte(text))
+			if err == nil {
+				t.Error("no error")
+			} else if n := len(err.Error()); n > 1<<20 {
+				t.Errorf("the error has %d bytes", n)
+			}
+			if d := time.Since(start); d > 20*time.Second {
+				t.Errorf("it took %v", d)
+			}
+		})
+	}
+}
+
+// steps goes in by one blank a line up to n, and starts again.
+func steps(n, size int) string {
+	var b strings.Builder
+	for b.Len() < size {
+		for i := range n {
+			fmt.Fprintf(&b, "%*sa:\n", i, "")
+		}
+	}
+	return b.String()[:size]
 }

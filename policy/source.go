@@ -21,6 +21,9 @@ const maxKeys = 5000
 // maxEntries bounds the lines that start with a dash, likewise.
 const maxEntries = 30_000
 
+// maxParts bounds the words, brackets, commas and colons of a policy, likewise.
+const maxParts = 200_000
+
 // maxDepth bounds brackets within brackets and entries within entries.
 const maxDepth = 16
 
@@ -54,7 +57,7 @@ func newSource(name string, text []byte) (*source, []Problem) {
 	}
 	s.lines = strings.Split(string(text), "\n")
 	var ps []Problem
-	depth, entries := 0, 0
+	depth, entries, parts := 0, 0, 0
 	var keys [201]int // lines that may be keys of one mapping, by indentation
 	for i, line := range s.lines {
 		line = strings.TrimSuffix(line, "\r")
@@ -74,6 +77,9 @@ func newSource(name string, text []byte) (*source, []Problem) {
 			if keys[toks[0].column-1]++; keys[toks[0].column-1] > maxKeys {
 				return s, append(ps, s.problem(i+1, toks[0].column, 1, fmt.Sprintf("more than %d keys beside each other", maxKeys)))
 			}
+		}
+		if parts += len(toks); parts > maxParts {
+			return s, append(ps, s.problem(i+1, 1, 1, fmt.Sprintf("more than %d words and signs", maxParts)))
 		}
 		if len(toks) > 0 && toks[0].kind == dash {
 			if entries++; entries > maxEntries {
