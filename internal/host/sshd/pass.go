@@ -319,7 +319,7 @@ func (p *pass) checkListen() {
 			family = f.Values[0]
 		}
 		switch {
-		case !ok && (host == "" || strings.ContainsAny(host, "*/ ")):
+		case !ok && (host == "" || strings.ContainsFunc(host, notInNames)):
 			p.problem(s.From[i], Refused, "bad addr or host: %q", host)
 		case !ok:
 			p.problem(s.From[i], Remark, "ListenAddress %s is a name; where sshd listens depends on the resolver", host)
@@ -327,6 +327,11 @@ func (p *pass) checkListen() {
 			p.problem(s.From[i], Refused, "ListenAddress %s is not of AddressFamily %s", host, family)
 		}
 	}
+}
+
+// notInNames reports what no host name has, so that no resolver finds it.
+func notInNames(r rune) bool {
+	return r < 0x80 && !isAlnum(byte(r)) && !strings.ContainsRune("-_.:%", r)
 }
 
 // listen gives the sockets as sshd -T prints them.

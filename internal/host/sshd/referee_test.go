@@ -190,11 +190,12 @@ func (g *generator) chance(percent int) bool { return g.IntN(100) < percent }
 
 func (g *generator) config() map[string]string {
 	g.files = map[string]string{}
-	text := "HostKey " + g.dir + "/hostkey\n" + g.lines(1+g.IntN(14), false)
+	var text strings.Builder
+	text.WriteString("HostKey " + g.dir + "/hostkey\n" + g.lines(1+g.IntN(14), false))
 	for range g.IntN(4) {
-		text += g.block()
+		text.WriteString(g.block())
 	}
-	g.files[g.dir+"/sshd_config"] = text
+	g.files[g.dir+"/sshd_config"] = text.String()
 	return g.files
 }
 

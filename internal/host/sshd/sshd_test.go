@@ -146,9 +146,16 @@ func TestAddrList(t *testing.T) {
 		addr, list string
 		want       verdict
 	}{
-		{"10.1.2.3", "10.0.0.0/8", matched}, {"10.1.2.3", "!10.1.0.0/16,10.0.0.0/8", negated}, {"10.1.2.3", "10.0.0.1/8", malformed},
-		{"10.1.2.3", "10.*", matched}, {"10.1.2.3", "a,,b", malformed}, {"2001:db8::1", "2001:db8::/32", matched},
-		{"127.0.0.1", "127.1", matched}, {"0.0.0.10", "10", matched}, {"10.1.2.3", "10.0.0.0/129", unmatched}, {"10.1.2.3", "10.0.0.0/33", malformed},
+		{"10.1.2.3", "10.0.0.0/8", matched},
+		{"10.1.2.3", "!10.1.0.0/16,10.0.0.0/8", negated},
+		{"10.1.2.3", "10.0.0.1/8", malformed},
+		{"10.1.2.3", "10.*", matched},
+		{"10.1.2.3", "a,,b", malformed},
+		{"2001:db8::1", "2001:db8::/32", matched},
+		{"127.0.0.1", "127.1", matched},
+		{"0.0.0.10", "10", matched},
+		{"10.1.2.3", "10.0.0.0/129", unmatched},
+		{"10.1.2.3", "10.0.0.0/33", malformed},
 		{"::1", "0.0.0.0/0", unmatched},
 	} {
 		if got := addrList(netip.MustParseAddr(test.addr), test.list); got != test.want {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -428,10 +429,8 @@ func parseUsers(in *input) ([]string, error) {
 
 func parseGroups(in *input) ([]string, error) {
 	args := in.rest()
-	for _, a := range args {
-		if a == "" {
-			return nil, errors.New("empty pattern")
-		}
+	if slices.Contains(args, "") {
+		return nil, errors.New("empty pattern")
 	}
 	return args, in.someSince905(args)
 }

@@ -397,18 +397,19 @@ func (g *generator) list(most int, one func() string) string {
 
 func (g *generator) policy() map[string]string {
 	files := map[string]string{}
-	text := g.aliases()
+	var text strings.Builder
+	text.WriteString(g.aliases())
 	for range 1 + g.IntN(6) {
-		text += g.entry()
+		text.WriteString(g.entry())
 	}
 	if g.chance(25) {
-		text += g.pick("@includedir d\n", "#includedir d\n", "@include d/a\n#include d/b\n", "@include \"d/a\"\n")
+		text.WriteString(g.pick("@includedir d\n", "#includedir d\n", "@include d/a\n#include d/b\n", "@include \"d/a\"\n"))
 		files["d/a"], files["d/b"], files["d/c.bak"], files["d/e~"] = g.entry(), g.entry(), "rubbish", "rubbish ("
 	}
 	if g.chance(7) {
-		text += g.pick("a b c\n", "x ALL = \n", "x ALL = (root ALL\n", "User_Alias X = a\n", "Defaults\n", "x ALL = NOPASSWD /bin/a\n", "=\n", "a ALL = ALL ALL\n", "a ALL=ALL : \n", "a ALL=/a:b\n", "@include\n")
+		text.WriteString(g.pick("a b c\n", "x ALL = \n", "x ALL = (root ALL\n", "User_Alias X = a\n", "Defaults\n", "x ALL = NOPASSWD /bin/a\n", "=\n", "a ALL = ALL ALL\n", "a ALL=ALL : \n", "a ALL=/a:b\n", "@include\n"))
 	}
-	files["sudoers"] = text
+	files["sudoers"] = text.String()
 	return files
 }
 
@@ -443,14 +444,15 @@ func (g *generator) entry() string {
 	case 1, 2:
 		return "Defaults" + g.pick("", "", ":"+g.list(2, g.user), "@"+g.list(2, g.host), ">"+g.list(2, g.user), "!/bin/sh", "!/bin/a,/bin/b", "!CA") + " " + g.parameters() + "\n"
 	}
-	text := g.list(2, g.user) + " " + g.rights()
+	var text strings.Builder
+	text.WriteString(g.list(2, g.user) + " " + g.rights())
 	for g.chance(15) {
-		text += " : " + g.rights()
+		text.WriteString(" : " + g.rights())
 	}
 	if g.chance(2) {
-		return text + "\r\n" // which costs sudo's lexer the last command
+		return text.String() + "\r\n" // which costs sudo's lexer the last command
 	}
-	return text + g.pick("\n", "\n", " # x\n", " \n")
+	return text.String() + g.pick("\n", "\n", " # x\n", " \n")
 }
 
 func (g *generator) parameters() string {
@@ -464,17 +466,18 @@ func (g *generator) parameters() string {
 func (g *generator) rights() string {
 	var specs []string
 	for i := range 1 + g.IntN(3) {
-		spec := g.pick("", "", "(root) ", "("+g.list(2, g.user)+") ", "("+g.list(1, g.user)+":"+g.list(2, g.group)+") ", "(:"+g.group()+") ", "() ", "( ALL : ALL ) ")
+		var spec strings.Builder
+		spec.WriteString(g.pick("", "", "(root) ", "("+g.list(2, g.user)+") ", "("+g.list(1, g.user)+":"+g.list(2, g.group)+") ", "(:"+g.group()+") ", "() ", "( ALL : ALL ) "))
 		// cvtsudoers prints the options of the first command for those behind it
 		// as well, whatever they say themselves.
 		if i == 0 {
-			spec += g.pick("", "", "", "CWD=/tmp ", "TIMEOUT=1h30m ", "CHROOT=* ", "NOTBEFORE=20250102030405Z ", "NOTAFTER=2030010203Z ", "CWD=~ TIMEOUT=5 ")
+			spec.WriteString(g.pick("", "", "", "CWD=/tmp ", "TIMEOUT=1h30m ", "CHROOT=* ", "NOTBEFORE=20250102030405Z ", "NOTAFTER=2030010203Z ", "CWD=~ TIMEOUT=5 "))
 		}
 		for g.chance(35) {
-			spec += g.pick("NOPASSWD:", "PASSWD: ", "NOEXEC: ", "EXEC:", "SETENV: ", "NOSETENV :", "LOG_INPUT:", "NOLOG_OUTPUT: ", "MAIL:", "NOFOLLOW: ", "INTERCEPT:")
+			spec.WriteString(g.pick("NOPASSWD:", "PASSWD: ", "NOEXEC: ", "EXEC:", "SETENV: ", "NOSETENV :", "LOG_INPUT:", "NOLOG_OUTPUT: ", "MAIL:", "NOFOLLOW: ", "INTERCEPT:"))
 		}
-		spec += g.pick("", "", "", "", "!") + g.command()
-		specs = append(specs, spec)
+		spec.WriteString(g.pick("", "", "", "", "!") + g.command())
+		specs = append(specs, spec.String())
 	}
 	return g.list(2, g.host) + g.pick("=", " = ", " =") + strings.Join(specs, g.pick(",", ", "))
 }
