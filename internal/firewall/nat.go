@@ -67,7 +67,7 @@ func (f *follower) established() {
 	old := e.space.States(packet.Established | packet.Related)
 	old = old.And(e.space.Bit(packet.Status, 15-statusSNAT).Or(e.space.Bit(packet.Status, 15-statusDNAT)))
 	const text = "where a connection goes that has been translated"
-	refused := old.And(e.undecodedSet(text, text))
+	refused := old.And(e.varyingSet(text, text))
 	for i := range f.flows {
 		fl := &f.flows[i]
 		theirs := fl.Set.And(old).Minus(fl.env.notrack)
@@ -75,7 +75,7 @@ func (f *follower) established() {
 			continue
 		}
 		f.res.Drop = f.res.Drop.Or(theirs.And(refused))
-		f.admitted = f.admitted.Or(theirs.And(e.undecodedSet(text+": admits", text)))
+		f.admitted = f.admitted.Or(theirs.And(e.varyingSet(text+": admits", text)))
 		fl.Set = fl.Set.Minus(theirs.And(refused))
 	}
 }
