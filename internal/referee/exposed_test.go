@@ -47,11 +47,11 @@ func exposed(t *testing.T) (*exposure.Host, *firewall.Ruleset, *host.Snapshot) {
 func portReach(t *testing.T, port uint16) exposure.Reach {
 	t.Helper()
 	h, _, _ := exposed(t)
-	sockets, _, r, err := h.Port("tcp", port)
-	if err != nil || len(sockets) != 1 {
-		t.Fatalf("port %d: %d sockets, %v", port, len(sockets), err)
+	p, err := h.Port("tcp", port)
+	if err != nil || len(p.Sockets) != 1 {
+		t.Fatalf("port %d: %d sockets, %v", port, len(p.Sockets), err)
 	}
-	return r
+	return p.Reach
 }
 
 // TestServiceBehindDefaultDrop is the promise of the whole: a service on all

@@ -141,10 +141,11 @@ func answered(t *testing.T, as []asked) {
 	t.Helper()
 	h, _, _ := exposed(t)
 	for _, a := range as {
-		_, _, r, err := h.Port("tcp", a.port)
+		p, err := h.Port("tcp", a.port)
 		if err != nil {
 			t.Fatal(err)
 		}
+		r := p.Reach
 		if len(r.Undecided) > 0 {
 			t.Errorf("port %d: undecided because of %q", a.port, r.Undecided)
 		}
