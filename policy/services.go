@@ -82,8 +82,8 @@ sips           5061/tcp                     telephony, encrypted
 smtp           25/tcp                       mail between servers
 smtps          465/tcp                      handing in mail, encrypted
 snmp           161/udp                      SNMP
-ssh            22/tcp                       secure shell
 ssdp           1900/udp                     discovery for UPnP
+ssh            22/tcp                       secure shell
 submission     587/tcp                      handing in mail
 syslog         514/udp                      syslog
 syslog-tls     6514/tcp                     syslog, encrypted
