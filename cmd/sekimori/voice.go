@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"sync"
 	"time"
 
@@ -14,11 +15,15 @@ import (
 const patience = time.Second
 
 // style is how text for stdout is laid out: in colour only on a terminal, and
-// only if NO_COLOR (no-color.org) does not object.
+// only if NO_COLOR (no-color.org) does not object. COLUMNS outdoes the terminal's
+// own width, as environ(7) has it.
 func (s streams) style() report.Style {
 	st := report.Style{Colour: terminal(s.out) && s.env("NO_COLOR") == "" && s.env("TERM") != "dumb"}
 	if f, ok := s.out.(*os.File); ok {
 		st.Width = columns(f)
+	}
+	if n, err := strconv.ParseUint(s.env("COLUMNS"), 10, 15); err == nil && n > 0 {
+		st.Width = int(n)
 	}
 	return st
 }

@@ -66,3 +66,13 @@ func TestColourOnTerminalsOnly(t *testing.T) {
 		}
 	}
 }
+
+// TestColumns: COLUMNS is obeyed where it is a number.
+func TestColumns(t *testing.T) {
+	for value, want := range map[string]int{"72": 72, "200": 200, "": 0, "0": 0, "-5": 0, "wide": 0, "99999999": 0} {
+		s := streams{out: new(bytes.Buffer), env: func(name string) string { return map[string]string{"COLUMNS": value}[name] }}
+		if got := s.style().Width; got != want {
+			t.Errorf("COLUMNS=%s: %d, want %d", value, got, want)
+		}
+	}
+}

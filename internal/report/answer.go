@@ -27,8 +27,25 @@ func NewPorts(h *exposure.Host, s *host.Snapshot) Ports {
 	for _, f := range forwards {
 		p.Sockets = append(p.Sockets, newForward(f))
 	}
+	for _, k := range p.Sockets {
+		p.Down = down(p.Down, k.Reach, s)
+	}
 	p.Sort()
 	return p
+}
+
+// down adds the interfaces of an answer that are not up.
+func down(known []string, r Reach, s *host.Snapshot) []string {
+	if s.Misses(host.SectionInterfaces) {
+		return known
+	}
+	for _, g := range r.From {
+		isDown := slices.ContainsFunc(s.Interfaces, func(i host.Interface) bool { return i.Name == g.Interface && !i.Up })
+		if isDown && !slices.Contains(known, g.Interface) {
+			known = append(known, g.Interface)
+		}
+	}
+	return known
 }
 
 func newUnseen(s *host.Snapshot) []Unseen {
@@ -177,8 +194,10 @@ func NewPort(h *exposure.Host, s *host.Snapshot, proto string, number uint16, fr
 	}
 	if from.IsValid() {
 		p.Reach = p.Reach.only(from)
+		p.Down = down(nil, p.Reach, s)
 		return p, nil // its family is not a silent one
 	}
+	p.Down = down(nil, p.Reach, s)
 	p.silence(silent)
 	return p, nil
 }

@@ -57,6 +57,7 @@ func (p Ports) Text(w io.Writer, s Style, interfaces []string) error {
 	if len(p.Sockets) == 0 && !p.missed("sockets") {
 		b.WriteString("Nothing listens here.\n\n")
 	}
+	downText(&b, s, p.Down)
 	unseenText(&b, s, p.Unseen)
 	return flush(w, &b)
 }
@@ -88,6 +89,7 @@ func (p Ports) Short(w io.Writer, s Style, interfaces []string) error {
 	if len(p.Sockets) == 0 && !p.missed("sockets") {
 		b.WriteString("Nothing listens here.\n\n")
 	}
+	downText(&b, s, p.Down)
 	unseenText(&b, s, p.Unseen)
 	return flush(w, &b)
 }
@@ -231,6 +233,14 @@ func (k Socket) owner() string {
 		s += " (" + k.User + ")"
 	}
 	return printable(s)
+}
+
+// downText writes that some interfaces are down.
+func downText(b *strings.Builder, s Style, down []string) {
+	if len(down) > 0 {
+		s.wrap(b, "", "Down now, so that nobody comes by it: "+printable(whole(down)))
+		b.WriteString("\n")
+	}
 }
 
 // unseenText writes what could not be seen, one line for each reason.

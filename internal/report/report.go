@@ -144,7 +144,9 @@ type Unseen struct {
 // Ports is the answer of `sekimori ports`.
 type Ports struct {
 	Sockets list[Socket] `json:"sockets"`
-	Unseen  list[Unseen] `json:"unseen"`
+	// Down are interfaces that somebody may come by, once they are up.
+	Down   []string     `json:"down,omitempty"`
+	Unseen list[Unseen] `json:"unseen"`
 }
 
 // Port is the answer of `sekimori reach`.
@@ -158,7 +160,9 @@ type Port struct {
 	Process []string `json:"process,omitempty"`
 	// Via are other ports that translation leads to this one. Reach is about
 	// packets sent to this port alone.
-	Via    []string     `json:"via,omitempty"`
+	Via []string `json:"via,omitempty"`
+	// Down are interfaces that somebody may come by, once they are up.
+	Down   []string     `json:"down,omitempty"`
 	Unseen list[Unseen] `json:"unseen"`
 	// closedIn is the only family that the rules are about, where they let
 	// nobody in.

@@ -45,8 +45,9 @@ func (p Port) Text(w io.Writer, s Style, asked string, interfaces []string) erro
 		}
 		s.wrap(&b, "  ", printable(why))
 	}
-	if len(p.Unseen) > 0 {
+	if len(p.Down)+len(p.Unseen) > 0 {
 		b.WriteString("\n")
+		downText(&b, s, p.Down)
 		unseenText(&b, s, p.Unseen)
 	}
 	return flush(w, &b)
