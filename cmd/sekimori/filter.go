@@ -423,7 +423,7 @@ func cannot(j filter.JailSetting, f *filter.Filter) []string {
 			}
 		}
 	}
-	for _, w := range strings.Fields(strings.ReplaceAll(j.Values["ignoreip"], ",", " ")) {
+	for w := range strings.FieldsSeq(strings.ReplaceAll(j.Values["ignoreip"], ",", " ")) {
 		if _, err := parsePrefix(w); err != nil {
 			out = append(out, fmt.Sprintf("ignoreip %s: a name; addresses and prefixes can be protected", w))
 		}

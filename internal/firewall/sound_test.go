@@ -223,8 +223,10 @@ func TestMarksFromBelow(t *testing.T) {
 func TestRedirectOfOwnPackets(t *testing.T) {
 	c := base(Output, -100, Accept, rule(match(l4proto(6), dport(80)), NAT{Kind: Redirect, Port: NATTarget{Lo: be16(8080)}}))
 	c.Base.Type = "nat"
-	rs := &Ruleset{Tables: []*Table{table(IPv4, "nat", c),
-		table(IPv4, "f", base(Postrouting, 0, Drop, rule(match(inSet(128, "127.0.0.1")), Verdict{Kind: Accept})))}}
+	rs := &Ruleset{Tables: []*Table{
+		table(IPv4, "nat", c),
+		table(IPv4, "f", base(Postrouting, 0, Drop, rule(match(inSet(128, "127.0.0.1")), Verdict{Kind: Accept}))),
+	}}
 	e := NewEngine(IPv4, twoNets(), 0, rs)
 	p, err := packet.ParsePacket("tcp 203.0.113.5:4242 -> 198.51.100.7:80 out eth0 new")
 	if err != nil {

@@ -123,7 +123,7 @@ var vague = map[string]func(sp *packet.Space) packet.Set{
 		tcp := sp.Values(packet.Protocol, packet.Range{Lo: 6, Hi: 6}).And(sp.Values(packet.DstPort, packet.Range{Lo: 655, Hi: 655}))
 		udp := sp.Values(packet.Protocol, packet.Range{Lo: 17, Hi: 17}).And(sp.Values(packet.DstPort, packet.Range{Lo: 10035, Hi: 10035}))
 		var bogus []netip.Prefix
-		for _, p := range strings.Fields("0.0.0.0/8 10.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.2.0/24 192.168.0.0/16 198.51.100.0/24 203.0.113.0/24 240.0.0.0/4") {
+		for p := range strings.FieldsSeq("0.0.0.0/8 10.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.2.0/24 192.168.0.0/16 198.51.100.0/24 203.0.113.0/24 240.0.0.0/4") {
 			bogus = append(bogus, netip.MustParsePrefix(p))
 		}
 		return tcp.Or(udp).And(sp.Prefixes(packet.Src, bogus...))

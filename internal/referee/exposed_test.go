@@ -228,7 +228,7 @@ func openPorts(t *testing.T, h *exposure.Host, snap *host.Snapshot, from, to net
 		}
 	}
 	var out []int
-	for _, p := range strings.Split(scanned, ",") {
+	for p := range strings.SplitSeq(scanned, ",") {
 		if n, _ := strconv.Atoi(p); open[n] {
 			out = append(out, n)
 		}

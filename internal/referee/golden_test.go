@@ -38,7 +38,7 @@ func readAssignment(tb testing.TB, name string) assignment {
 			tb.Fatalf("%s: %q is no assignment", name, rest)
 		}
 		var rs []packet.AddrRange
-		for _, item := range strings.Split(list, ",") {
+		for item := range strings.SplitSeq(list, ",") {
 			if item = strings.TrimSpace(item); item != "" {
 				rs = append(rs, addrRange(tb, item))
 			}
@@ -192,7 +192,7 @@ func readGolden(t *testing.T, name string) golden {
 	if !ok || !ok2 {
 		t.Fatalf("%s: no certificates or no matrices", name)
 	}
-	for _, line := range strings.Split(certs, "\n") {
+	for line := range strings.SplitSeq(certs, "\n") {
 		iface, verdict, ok := strings.Cut(strings.TrimSuffix(strings.TrimPrefix(line, `("`), `")`), `","`)
 		yes := verdict == "True (certified)"
 		if !ok || !yes && verdict != "Probably not (False)" {
@@ -211,10 +211,10 @@ func (g golden) matrix(t *testing.T, heading, body string) {
 	t.Helper()
 	nodes := map[string][]packet.AddrRange{}
 	var m relation
-	for _, line := range strings.Split(body, "\n") {
+	for line := range strings.SplitSeq(body, "\n") {
 		if letter, text, ok := strings.Cut(line, " |-> "); ok {
 			var rs []packet.AddrRange
-			for _, item := range strings.Split(text, " u ") {
+			for item := range strings.SplitSeq(text, " u ") {
 				rs = append(rs, addrRange(t, strings.Replace(strings.Trim(item, "{}"), " .. ", "-", 1)))
 			}
 			nodes[letter] = rs

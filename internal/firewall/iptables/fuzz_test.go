@@ -2,6 +2,7 @@ package iptables_test
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -185,10 +186,5 @@ func FuzzBytesAndText(f *testing.F) {
 }
 
 func changes(name string) bool {
-	for _, n := range xt.ChangingTargets() {
-		if n == name {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(xt.ChangingTargets(), name)
 }

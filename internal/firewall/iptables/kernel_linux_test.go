@@ -275,7 +275,7 @@ func compareExtensions(t *testing.T, got, want *firewall.Ruleset) {
 // native reports whether iptables-nft has its own expressions for a part of the
 // rule.
 func native(text string) bool {
-	for _, w := range strings.Fields(text) {
+	for w := range strings.FieldsSeq(text) {
 		switch w {
 		case "-s", "-d", "-i", "-o", "-p", "-f", "limit", "mark", "NFLOG", "LOG", "MARK", "TRACE", "among":
 			return true

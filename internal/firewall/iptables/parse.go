@@ -3,6 +3,7 @@ package iptables
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -173,9 +174,7 @@ func builtins(table string) map[string]firewall.Base {
 		return filter(50, firewall.Input, firewall.Forward, firewall.Output)
 	case "nat":
 		m := filter(-100, firewall.Prerouting, firewall.Output)
-		for name, b := range filter(100, firewall.Input, firewall.Postrouting) {
-			m[name] = b
-		}
+		maps.Copy(m, filter(100, firewall.Input, firewall.Postrouting))
 		for name, b := range m {
 			b.Type = "nat"
 			m[name] = b

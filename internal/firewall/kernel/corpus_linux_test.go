@@ -97,7 +97,7 @@ func TestCorpusSave(t *testing.T) {
 				}
 				rs := Decode(nftDump(t), hostInterfaces())
 				if n := opaque(rs); n > 0 || len(rs.Obstacles) > 0 {
-					for _, l := range strings.Split(show(rs), "\n") {
+					for l := range strings.SplitSeq(show(rs), "\n") {
 						if strings.Contains(l, "OPAQUE") || strings.Contains(l, "UNDECODED") {
 							t.Errorf("not understood: %s", l)
 						}

@@ -73,7 +73,7 @@ func TestNothingVanishes(t *testing.T) {
 
 func opaque(rs *firewall.Ruleset) int {
 	n := strings.Count(show(rs), "OPAQUE") + strings.Count(show(rs), "UNDECODED")
-	for _, text := range strings.Split(show(rs), "\n") {
+	for text := range strings.SplitSeq(show(rs), "\n") {
 		n += strings.Count(text, "is not known]")
 	}
 	return n
@@ -194,7 +194,7 @@ var oneByteMask = regexp.MustCompile(` 4\{1=([0-9a-f]{2})000000 `)
 func harmless(name, a, b string) bool {
 	fields := func(s string) map[string]string {
 		m := map[string]string{}
-		for _, f := range strings.Fields(s) {
+		for f := range strings.FieldsSeq(s) {
 			k, v, _ := strings.Cut(f, "=")
 			m[k] = v
 		}

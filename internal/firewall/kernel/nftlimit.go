@@ -246,7 +246,8 @@ func (r *rule) dynset(data []byte) error {
 	if err != nil {
 		return err
 	}
-	element := r.keyText(key)
+	var element strings.Builder
+	element.WriteString(r.keyText(key))
 	var inside []expr
 	if a.has(dynsetAttrExpr) && !a.has(dynsetAttrExpressions) {
 		x, err := oneExpression(a.attrs[dynsetAttrExpr])
@@ -262,7 +263,7 @@ func (r *rule) dynset(data []byte) error {
 	}
 	if a.has(dynsetAttrTimeout) {
 		if ms := a.num64(dynsetAttrTimeout); ms != 0 {
-			element += " timeout " + duration(ms)
+			element.WriteString(" timeout " + duration(ms))
 		}
 	}
 	for _, x := range inside {
@@ -270,19 +271,19 @@ func (r *rule) dynset(data []byte) error {
 		if u, bad := c.(firewall.Undecoded); bad {
 			return errors.New(u.Text)
 		}
-		element += " " + text
+		element.WriteString(" " + text)
 	}
 	if a.has(dynsetAttrData) {
 		v, err := r.source(a.num(dynsetAttrData), max(1, s.dataLen))
 		if err != nil {
 			return err
 		}
-		element += " : " + r.valueText(v, typeHex, false)
+		element.WriteString(" : " + r.valueText(v, typeHex, false))
 	}
 	if a.err != nil {
 		return a.err
 	}
-	text := fmt.Sprintf("%s @%s { %s }", []string{"add", "update", "delete"}[op], s.Name, element)
+	text := fmt.Sprintf("%s @%s { %s }", []string{"add", "update", "delete"}[op], s.Name, element.String())
 	if flags&1 != 0 { // inverted: goes on where the set is full, or the limit reached
 		text = "! " + text
 	}

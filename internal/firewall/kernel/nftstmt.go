@@ -154,24 +154,25 @@ func (r *rule) fwd(data []byte) error {
 // synproxy answers in the name of a server and opens a connection of its own to it.
 func (r *rule) synproxy(data []byte) error {
 	a := read(data, types(1, 2, 3)) // mss, wscale, flags
-	text := "synproxy"
+	var text strings.Builder
+	text.WriteString("synproxy")
 	if a.has(1) {
 		v, err := a.u16(1)
-		text += fmt.Sprintf(" mss %d", take(&a, v, err))
+		text.WriteString(fmt.Sprintf(" mss %d", take(&a, v, err)))
 	}
 	if a.has(2) {
-		text += fmt.Sprintf(" wscale %d", a.byte(2))
+		text.WriteString(fmt.Sprintf(" wscale %d", a.byte(2)))
 	}
 	for i, word := range []string{" mss", " wscale", " sack-perm", " timestamp"} {
 		if f := a.flags(3, 31); i > 1 && f>>i&1 == 1 {
-			text += word
+			text.WriteString(word)
 		}
 	}
 	if a.err != nil {
 		return a.err
 	}
-	r.opaque(text, data)
-	r.say(text)
+	r.opaque(text.String(), data)
+	r.say(text.String())
 	return nil
 }
 

@@ -3,6 +3,7 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"sekimori/internal/firewall"
@@ -117,10 +118,8 @@ func (t *table) reach(name string, h firewall.Hook) {
 	if c == nil {
 		return
 	}
-	for _, known := range c.hooks {
-		if known == h {
-			return
-		}
+	if slices.Contains(c.hooks, h) {
+		return
 	}
 	c.hooks = append(c.hooks, h)
 	for _, raw := range c.rules {

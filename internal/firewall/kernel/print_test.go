@@ -38,14 +38,14 @@ func show(rs *firewall.Ruleset) string {
 }
 
 func showHooks(o firewall.Obstacle) string {
-	s := ""
+	var s strings.Builder
 	if o.Family != 0 {
-		s += " (" + o.Family.String() + ")"
+		s.WriteString(" (" + o.Family.String() + ")")
 	}
 	for _, h := range o.Hooks {
-		s += " at " + h.String()
+		s.WriteString(" at " + h.String())
 	}
-	return s
+	return s.String()
 }
 
 func showBase(b *firewall.Base) string {

@@ -419,12 +419,13 @@ func decodeBPF(_ *Context, d *data) []Option {
 		d.refuse("a program of %d instructions", count)
 		return nil
 	}
-	text := fmt.Sprint(count)
+	var text strings.Builder
+	text.WriteString(fmt.Sprint(count))
 	for i := range count {
 		off := at + 8*i
-		text += fmt.Sprintf(",%d %d %d %d", d.u16(off), d.u8(off+2), d.u8(off+3), d.u32(off+4))
+		text.WriteString(fmt.Sprintf(",%d %d %d %d", d.u16(off), d.u8(off+2), d.u8(off+3), d.u32(off+4)))
 	}
-	return []Option{{Name: "bytecode", Values: []string{text}, quoting: quoteAlways}}
+	return []Option{{Name: "bytecode", Values: []string{text.String()}, quoting: quoteAlways}}
 }
 
 // osf compares a first packet of TCP with fingerprints that are loaded apart.

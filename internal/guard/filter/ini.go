@@ -3,6 +3,7 @@ package filter
 import (
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -264,7 +265,7 @@ func (i *includer) withIncludes(name string, seen []string) []string {
 		if !ok {
 			continue
 		}
-		for _, inc := range strings.Split(o.value, "\n") {
+		for inc := range strings.SplitSeq(o.value, "\n") {
 			if inc = strings.TrimSpace(inc); inc == "" {
 				continue
 			}
@@ -305,9 +306,7 @@ func (i *includer) read(name string) *iniFile {
 
 // merge lays f over c. What it replaces stays available as known/NAME.
 func (c *config) merge(f *iniFile) {
-	for k, v := range f.defaults {
-		c.defaults[k] = v
-	}
+	maps.Copy(c.defaults, f.defaults)
 	for _, name := range f.order {
 		s := f.sections[name]
 		if base, cond, ok := strings.Cut(name, "?"); ok && base != "" && cond != "" {
@@ -322,9 +321,7 @@ func (c *config) merge(f *iniFile) {
 		if !ok {
 			c.order = append(c.order, name)
 			c.sections[name] = section{}
-			for k, v := range s {
-				c.sections[name][k] = v
-			}
+			maps.Copy(c.sections[name], s)
 			continue
 		}
 		if c.known[name] == nil {

@@ -124,7 +124,7 @@ func (s *charSet) finish() *charSet {
 		s.ascii = [2]uint64{^uint64(0), ^uint64(0)}
 		s.wide = 1
 	} else {
-		for r := rune(0); r < 0x80; r++ {
+		for r := range rune(0x80) {
 			if s.raw(r) != s.negate {
 				s.ascii[r>>6] |= 1 << (uint(r) & 63)
 			}

@@ -1,6 +1,7 @@
 package pyre
 
 import (
+	"strings"
 	"unicode"
 	"unicode/utf8"
 )
@@ -264,15 +265,15 @@ func literalText(n *node) string {
 			return string(n.r)
 		}
 	case nCat:
-		all := ""
+		var all strings.Builder
 		for _, s := range n.subs {
 			t := literalText(s)
 			if t == "" {
 				return ""
 			}
-			all += t
+			all.WriteString(t)
 		}
-		return all
+		return all.String()
 	}
 	return ""
 }
