@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/spf13/cobra"
 
 	"sekimori/internal/firewall"
 	"sekimori/internal/report"
+	"sekimori/packet"
 )
 
 // boxes is how many boxes of packets are shown for one change.
@@ -104,6 +106,47 @@ func (v view) unreadIn(name string) []string {
 	return out
 }
 
+// fromHere is the example of a change to packets from this host with a source of
+// this host, where such a packet is among those that change.
+func fromHere(e *firewall.Engine, facts firewall.Facts, c firewall.Change) packet.Packet {
+	p := c.Example
+	if len(c.Packets) == 0 || !p.Src.IsValid() {
+		return p
+	}
+	var own []netip.Addr
+	for _, l := range facts.Local {
+		if a := l.Addr(); a.Is4() == p.Src.Is4() && a.IsGlobalUnicast() {
+			own = append(own, a)
+		}
+	}
+	if slices.Contains(own, p.Src) {
+		return p
+	}
+	chosen := p
+	// The budget of nodes may be used up: then the example stays as it is.
+	_ = e.Do(func() error {
+		changed, sent := e.Space().None(), e.Sent(c.Way)
+		for _, box := range c.Packets {
+			changed = changed.Or(box.Set())
+		}
+		for _, a := range own {
+			for _, to := range []netip.Addr{p.Dst, p.Src} {
+				q := p
+				q.Src, q.Dst = a, to
+				if to == a || !to.IsValid() {
+					continue
+				}
+				if point := e.Space().Point(q).And(sent); !point.Empty() && point.SubsetOf(changed) {
+					chosen = q
+					return nil
+				}
+			}
+		}
+		return nil
+	})
+	return chosen
+}
+
 // silentIn are the families that were not compared.
 func silentIn(a, b view, older, newer string) []report.Unseen {
 	both := report.Silent(older+" and "+newer, slices.Concat(a.families, b.families))
@@ -143,6 +186,11 @@ func compare(a, b view) ([]firewall.Change, []string) {
 			c, err := e.Diff(a.rules, b.rules, way, boxes)
 			if err != nil {
 				why = append(why, fmt.Sprintf("%s, %s: %v", family, way, err))
+			}
+			if way == firewall.WayOutput {
+				for i := range c {
+					c[i].Example = fromHere(e, facts, c[i])
+				}
 			}
 			changes = append(changes, c...)
 		}
