@@ -163,7 +163,7 @@ func snapshotIn(name string, data []byte) (*host.Snapshot, error) {
 	s, err := host.Read(bytes.NewReader(data))
 	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		line := 1 + bytes.Count(data[:min(int(e.Offset), len(data))], []byte("\n"))
-		return nil, fmt.Errorf("%s: line %d: not a snapshot: %q cannot be a %s", name, line, e.Field, e.Value)
+		return nil, fmt.Errorf("%s: line %d: not a snapshot: %q may not be a JSON %s", name, line, cmp.Or(e.Field, "the whole"), e.Value)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)

@@ -26,7 +26,7 @@ func (p Port) Text(w io.Writer, s Style, asked string, interfaces []string) erro
 		b.WriteString("  nothing listens there now; the rules say who could reach it\n")
 	}
 	if len(p.Via) > 0 {
-		s.wrap(&b, "  ", "sockets there are also reached by way of "+strings.Join(p.Via, ", ")+", which is redirected: a port of its own to ask about")
+		s.wrap(&b, "  ", "what listens is also reached by way of "+strings.Join(p.Via, ", ")+", which has an answer of its own")
 	}
 	for _, f := range fromLines(p.Reach.From, interfaces) {
 		b.WriteString("\n")
