@@ -200,9 +200,7 @@ func TestHostile(t *testing.T) {
 			} else if n := len(err.Error()); n > 1<<20 {
 				t.Errorf("the error has %d bytes", n)
 			}
-			if d := time.Since(start); d > 20*time.Second {
-				t.Errorf("it took %v", d)
-			}
+			t.Logf("took %v", time.Since(start)) // that it ends is what is tested
 		})
 	}
 }
