@@ -18,7 +18,7 @@ func FuzzFilterFile(f *testing.F) {
 	shared.Library = &logdate.Library{}
 	f.Fuzz(func(t *testing.T, conf, line string) {
 		if len(conf) > 4000 || len(line) > 500 {
-			t.Skip()
+			return
 		}
 		fsys := fstest.MapFS{"filter.d/x.conf": {Data: []byte(conf)}}
 		d, err := Load(fsys, "x", map[string]string{"mode": "b"})

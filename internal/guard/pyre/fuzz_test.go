@@ -32,10 +32,10 @@ func FuzzAgainstPython(f *testing.F) {
 			strings.Contains(pattern, "(?(") || strings.Contains(pattern, "(?>") || strings.Contains(pattern, "*+") ||
 			strings.Contains(pattern, "++") || strings.Contains(pattern, "?+") || strings.Contains(pattern, "}+") ||
 			strings.Contains(pattern, `\N`) || strings.ContainsRune(pattern, 0) || unknownToUs(pattern) {
-			t.Skip()
+			return
 		}
 		if strings.Count(pattern, "*")+strings.Count(pattern, "+")+strings.Count(pattern, "{") > 4 {
-			t.Skip()
+			return
 		}
 		sameAsPython(t, py, m, pattern, 0, []string{text})
 	})
