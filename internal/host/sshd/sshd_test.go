@@ -225,7 +225,7 @@ func FuzzParseKey(f *testing.F) {
 			t.Errorf("%+v", k)
 		}
 		if errors.Is(err, errShort) && len(blob) > 1<<20 {
-			t.Skip()
+			return
 		}
 	})
 }
