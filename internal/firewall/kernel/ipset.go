@@ -214,8 +214,8 @@ func (r *ipsetReader) header(s *xt.IPSet, at [32][]byte) error {
 	if err != nil {
 		return err
 	}
-	if s.Type != "" && s.Type != typ {
-		return fmt.Errorf("it is of type %s and of type %s", s.Type, typ)
+	if s.Type != "" {
+		return errors.New("it has two headers") // the kernel writes one, in a set's first message
 	}
 	s.Type = typ
 	if len(at[ipsetFamily]) != 1 {

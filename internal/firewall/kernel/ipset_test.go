@@ -164,6 +164,18 @@ func TestIPSetUnknown(t *testing.T) {
 	}
 }
 
+// TestIPSetTwoHeaders: a set that is begun twice is not understood, whatever the
+// second beginning says. Its elements would have more or fewer parts than the
+// first has fields.
+func TestIPSetTwoHeaders(t *testing.T) {
+	first := listing("s", "hash:ip", 2, 1, nil, ip4(ipsetIP, 10, 0, 0, 1))
+	for _, second := range []Message{first, listing("s", "hash:ip,port", 2, 1, nil)} {
+		if s := decodeIPSets([]Message{first, second}).byName["s"]; s.Set.Opaque != "it has two headers" {
+			t.Errorf("%+v", s.Set)
+		}
+	}
+}
+
 // FuzzIPSets: no message breaks the reader, and every element of a set that is
 // understood has a key for each field.
 func FuzzIPSets(f *testing.F) {
