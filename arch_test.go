@@ -47,6 +47,7 @@ var layers = []layer{
 		pattern: "internal/firewall/iptables", pure: true,
 		may: []string{"internal/firewall", "internal/firewall/xt"},
 	},
+	{pattern: "internal/firewall/acl", may: []string{"packet"}, pure: true},
 	{pattern: "internal/host", may: []string{"internal/firewall", "internal/firewall/kernel"}, pure: true},
 	{pattern: "internal/host/sshd", pure: true},
 	{pattern: "internal/host/sudoers", pure: true},
