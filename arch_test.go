@@ -70,7 +70,7 @@ var layers = []layer{
 	},
 	{
 		pattern: "internal/report", pure: true,
-		may: []string{"packet", "internal/firewall", "internal/host", "internal/exposure"},
+		may: []string{"packet", "policy", "internal/firewall", "internal/host", "internal/exposure"},
 	},
 	{pattern: "internal/observe/rootfs"},
 	{pattern: "internal/observe/oui", pure: true},
@@ -85,7 +85,7 @@ var layers = []layer{
 	{
 		pattern: "cmd/sekimori",
 		may: []string{
-			"packet", "internal/run", "internal/firewall", "internal/firewall/*", "internal/host", "internal/exposure",
+			"packet", "policy", "internal/run", "internal/firewall", "internal/firewall/*", "internal/host", "internal/exposure",
 			"internal/report", "internal/observe", "internal/guard", "internal/guard/*",
 		},
 		ext: []string{"github.com/spf13/", "golang.org/x/sys/unix"},

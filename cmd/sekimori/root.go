@@ -11,9 +11,10 @@ import (
 
 // The groups of commands, by what one wants to do.
 const (
-	groupSee  = "see"
-	groupKeep = "keep"
-	groupMore = "more"
+	groupSee    = "see"
+	groupDecide = "decide"
+	groupKeep   = "keep"
+	groupMore   = "more"
 )
 
 // newRoot returns the whole command tree.
@@ -43,6 +44,7 @@ Without a command it says so in short, worst first.`,
 	root.SetFlagErrorFunc(unknownFlag)
 	root.AddGroup(
 		&cobra.Group{ID: groupSee, Title: "See who can reach what:"},
+		&cobra.Group{ID: groupDecide, Title: "Decide what shall be reachable:"},
 		&cobra.Group{ID: groupKeep, Title: "Keep it for later, or for another machine:"},
 		&cobra.Group{ID: groupMore, Title: "More:"},
 	)
@@ -52,6 +54,7 @@ Without a command it says so in short, worst first.`,
 	root.SetVersionTemplate("sekimori {{.Version}}\n")
 	root.AddCommand(
 		newPorts(io), newReach(io), newTrace(io), newDiff(io),
+		newPolicy(io), newAllow(io), newDeny(io), newRemove(io),
 		newReplay(io), newFilter(io),
 		newSnapshot(io), newLoadNFT(io),
 		newVersion(io),
@@ -89,7 +92,7 @@ func knownCommand(cmd *cobra.Command, args []string) error {
 	}
 	hint := "sekimori help lists the commands"
 	if s := cmd.SuggestionsFor(args[0]); len(s) > 0 {
-		hint = "did you mean: sekimori " + s[0]
+		hint = "did you mean: " + cmd.CommandPath() + " " + s[0]
 	}
 	return usage(hint, "unknown command %q", args[0])
 }

@@ -17,7 +17,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 
 var (
 	sshRule = Rule{Table: "inet filter", Chain: "input", Rule: 3, Text: "tcp dport 22 accept"}
-	policy  = Rule{Table: "ip filter", Chain: "INPUT", Rule: 0, Text: "policy accept"}
+	policy4 = Rule{Table: "ip filter", Chain: "INPUT", Rule: 0, Text: "policy accept"}
 	limited = Rule{Table: "ip filter", Chain: "INPUT", Rule: 7, Text: "-A INPUT -p tcp -m tcp --dport 80 -m limit --limit 6/minute --limit-burst 12 -m comment --comment \"shop\" -j ACCEPT"}
 	ten     = Group{Interface: "eth1", Sources: []string{"10.0.0.0/8"}, Certain: true, Because: Rule{Table: "inet filter", Chain: "input", Rule: 5, Text: "ip saddr 10.0.0.0/8 tcp dport { 3306, 5432 } accept"}}
 	anyone4 = func(iface string, r Rule) Group {
@@ -30,7 +30,7 @@ var (
 )
 
 func example() Ports {
-	ban := anyone4("eth0", policy)
+	ban := anyone4("eth0", policy4)
 	ban.Except = []string{"203.0.113.7/32", "198.51.100.0/24"}
 	rate := anyone4("eth0", limited)
 	rate.Certain, rate.Depends = false, []string{"limit rate 6/minute burst 12 packets"}
