@@ -11,12 +11,15 @@
 //
 // # What never enters
 //
-// Password hashes, private keys, environments and the values of secret-looking
-// arguments (see [MaskArgs]) are not observed. A snapshot still describes the
+// Password hashes, private keys, environments (but for libraries that they force
+// into a process) and the values of secret-looking arguments (see [MaskArgs]) are
+// not observed. Configurations of sshd and sudo are carried as texts, because
+// their readers are to judge them elsewhere; those of web servers are not. A snapshot still describes the
 // inside of a host: addresses, programs, users. It is not for publication.
 //
 // # Unseen
 //
 // What could not be read stands in [Snapshot.Unseen]. An empty list of sockets
-// with an entry for [SectionSockets] means "unknown", without one "none".
+// with an entry for [SectionSockets] means "unknown", without one "none". What only
+// an audit asks for is known where [Snapshot.Audited]; [Snapshot.Misses] knows both.
 package host

@@ -52,6 +52,9 @@ func Read(r io.Reader) (*Snapshot, error) {
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("read snapshot: %s: something follows the snapshot", place(data, dec.InputOffset(), nil))
 	}
+	// The first schema had none of what only an audit looks at, which is what a
+	// snapshot says that is not Audited; the rest of it is the same.
+	s.Schema = Schema
 	return s, nil
 }
 

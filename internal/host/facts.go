@@ -98,8 +98,11 @@ func unique(list *[]netip.Prefix) {
 	*list = slices.Compact(*list)
 }
 
-// Misses reports whether part of a section could not be read.
+// Misses reports whether part of a section could not be read, or was not looked at.
 func (s *Snapshot) Misses(section string) bool {
+	if !s.Audited && slices.Contains(auditSections(), section) {
+		return true
+	}
 	return slices.ContainsFunc(s.Unseen, func(u Unseen) bool { return u.Section == section })
 }
 

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -24,11 +25,11 @@ var (
 
 // sample is a snapshot in which no field is empty, which [TestSampleIsFull] checks.
 func sample() *host.Snapshot {
-	return &host.Snapshot{
+	s := &host.Snapshot{
 		Schema: host.Schema,
 		Time:   time.Date(2026, 2, 3, 4, 5, 6, 7000, time.UTC),
 		EUID:   1000,
-		System: host.System{Hostname: "h", OS: "linux", ID: "debian", VersionID: "12", PrettyName: "Debian <12>", Kernel: "6.1", BootID: "b", NetNS: 4026531840},
+		System: host.System{Hostname: "h", OS: "linux", ID: "debian", VersionID: "12", PrettyName: "Debian <12>", Kernel: "6.1", BootID: "b", NetNS: 4026531840, Started: time.Unix(1, 0).UTC(), MachineID: host.File{Path: "p", Type: "file"}},
 		Interfaces: []host.Interface{
 			{Index: 1, Name: "lo", Link: "loopback", Up: true, Loopback: true, Addresses: []host.Address{{Prefix: prefix("127.0.0.1/8"), Scope: "host"}}},
 			{
@@ -55,7 +56,7 @@ func sample() *host.Snapshot {
 		Sysctls:       map[string]string{"net.ipv4.ip_forward": "1", "net.netfilter.nf_conntrack_tcp_loose": "0"},
 		Sockets:       []host.Socket{{Proto: "udp", Family: 6, Local: netip.MustParseAddrPort("[::]:53"), Peer: netip.MustParseAddrPort("[2001:db8::1]:5"), Takes4: true, Takes6: true, V6OnlyUnknown: true, Interface: 2, Mark: 3, CgroupID: 4, Inode: 5, UID: 6, Owners: []int{7}}},
 		PacketSockets: []host.PacketSocket{{Type: "raw", EtherType: 3, Interface: 2, Inode: 8, UID: 1, Owners: []int{7}}},
-		Processes:     []host.Process{{PID: 7, Name: "n", Exe: "/x", Deleted: true, Argv: []string{"x"}, UID: 6, User: "u", Unit: "x.service", UserUnit: true, Container: "c", OtherNetNS: true, Package: "p", Version: "1", Manager: "rpm"}},
+		Processes:     []host.Process{filled(host.Process{PID: 7, Name: "n", Exe: "/x", Deleted: true, Argv: []string{"x"}, UID: 6, User: "u", Unit: "x.service", UserUnit: true, Container: "c", OtherNetNS: true, Package: "p", Version: "1", Manager: "rpm"})},
 		Containers:    []host.Container{{ID: "c", Runtime: "docker", Name: "n", Image: "i", Addresses: []netip.Addr{addr("172.17.0.2")}}},
 		Conntrack:     host.Conntrack{Available: true, Count: 1, Max: 2},
 		Filters: kernel.Dump{
@@ -66,6 +67,64 @@ func sample() *host.Snapshot {
 			Unread:   []kernel.Unread{{What: "bpf", Why: "w"}},
 		},
 		Unseen: []host.Unseen{{Section: "filters", Reason: "r & <s>"}},
+	}
+	fill(reflect.ValueOf(s).Elem(), new(int))
+	return s
+}
+
+func filled(p host.Process) host.Process {
+	fill(reflect.ValueOf(&p).Elem(), new(int))
+	return p
+}
+
+// fill gives each field of the snapshot that has no value one, down to the
+// lists' elements: what an audit asks for, of which no test here cares what it says.
+func fill(v reflect.Value, n *int) {
+	for i := range v.NumField() {
+		f := v.Field(i)
+		if !f.IsZero() || v.Type().PkgPath() != reflect.TypeFor[host.Snapshot]().PkgPath() {
+			continue
+		}
+		setField(f, n)
+	}
+}
+
+func setField(f reflect.Value, n *int) {
+	*n++
+	switch f.Interface().(type) {
+	case time.Time:
+		f.Set(reflect.ValueOf(time.Unix(int64(*n), 0).UTC()))
+		return
+	case netip.Addr:
+		f.Set(reflect.ValueOf(netip.AddrFrom4([4]byte{192, 0, 2, byte(*n)})))
+		return
+	case netip.AddrPort:
+		f.Set(reflect.ValueOf(netip.AddrPortFrom(addr("192.0.2.7"), uint16(*n))))
+		return
+	}
+	switch f.Kind() {
+	case reflect.String:
+		f.SetString("s" + strconv.Itoa(*n))
+	case reflect.Bool:
+		f.SetBool(true)
+	case reflect.Int, reflect.Int64:
+		f.SetInt(int64(*n))
+	case reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		f.SetUint(uint64(*n))
+	case reflect.Pointer:
+		f.Set(reflect.New(f.Type().Elem()))
+		setField(f.Elem(), n)
+	case reflect.Slice:
+		f.Set(reflect.MakeSlice(f.Type(), 1, 1))
+		setField(f.Index(0), n)
+	case reflect.Map:
+		f.Set(reflect.MakeMap(f.Type()))
+		key, value := reflect.New(f.Type().Key()).Elem(), reflect.New(f.Type().Elem()).Elem()
+		setField(key, n)
+		setField(value, n)
+		f.SetMapIndex(key, value)
+	case reflect.Struct:
+		fill(f, n)
 	}
 }
 
@@ -130,7 +189,7 @@ func TestRoundTrip(t *testing.T) {
 
 func TestReadRefuses(t *testing.T) {
 	for _, test := range []struct{ name, in, want string }{
-		{"newer", `{"schema": 2, "colour": "red"}`, "it has schema 2, this program knows 1"},
+		{"newer", `{"schema": 3, "colour": "red"}`, "it has schema 3, this program knows 2"},
 		{"far newer", `{"schema": 99}`, "hint: read it with the version of sekimori"},
 		{"older than the first", `{"schema": 0}`, "schema 0 does not exist"},
 		{"no schema", `{"time": "2026-01-01T00:00:00Z"}`, `no "schema"`},
@@ -237,10 +296,48 @@ func TestTablesInOrder(t *testing.T) {
 	}
 }
 
+// TestMissesWithoutAudit: what was not looked at is not taken for empty.
+func TestMissesWithoutAudit(t *testing.T) {
+	s := &host.Snapshot{Schema: host.Schema}
+	if !s.Misses(host.SectionAccounts) || s.Misses(host.SectionSockets) {
+		t.Error("without an audit, accounts count as seen or sockets as unseen")
+	}
+	s.Audited = true
+	if s.Misses(host.SectionAccounts) {
+		t.Error("after an audit, accounts count as unseen")
+	}
+	old, err := host.Read(strings.NewReader(`{"schema": 1}`))
+	if err != nil || !old.Misses(host.SectionUpdates) {
+		t.Errorf("a snapshot of the first schema: %v, its updates count as seen", err)
+	}
+}
+
+func TestGateways(t *testing.T) {
+	s := &host.Snapshot{
+		Interfaces: []host.Interface{{Index: 2, Name: "eth0"}},
+		Routes: []host.Route{
+			{Family: 6, Table: 254, Type: "unicast", Dst: prefix("::/0"), Hops: []host.Hop{{Interface: 2, Gateway: addr("fe80::1")}}},
+			{Family: 4, Table: 254, Type: "unicast", Dst: prefix("0.0.0.0/0"), Metric: 200, Hops: []host.Hop{{Interface: 2, Gateway: addr("192.0.2.2")}}},
+			{Family: 4, Table: 254, Type: "unicast", Dst: prefix("0.0.0.0/0"), Metric: 100, Hops: []host.Hop{{Interface: 2, Gateway: addr("192.0.2.1")}}},
+			{Family: 4, Table: 254, Type: "unicast", Dst: prefix("10.0.0.0/8"), Hops: []host.Hop{{Interface: 2, Gateway: addr("192.0.2.9")}}},
+		},
+		Neighbours: []host.Neighbour{{Interface: 2, Addr: addr("192.0.2.1"), MAC: "00:00:0c:01:02:03", Vendor: "Cisco"}},
+	}
+	want := []host.Gateway{
+		{Interface: 2, Name: "eth0", Addr: addr("192.0.2.1"), MAC: "00:00:0c:01:02:03", Vendor: "Cisco"},
+		{Interface: 2, Name: "eth0", Addr: addr("192.0.2.2")},
+		{Interface: 2, Name: "eth0", Addr: addr("fe80::1")},
+	}
+	if diff := cmp.Diff(want, s.Gateways(), comparable); diff != "" {
+		t.Errorf("gateways (-want +got):\n%s", diff)
+	}
+}
+
 func FuzzRead(f *testing.F) {
 	f.Add(write(f, sample()))
 	f.Add(`{"schema": 1}`)
-	f.Add(`{"schema": 2, "x": [`)
+	f.Add(`{"schema": 2, "audited": true, "accounts": [{"name": "root"}]}`)
+	f.Add(`{"schema": 3, "x": [`)
 	f.Fuzz(func(t *testing.T, text string) {
 		s, err := host.Read(strings.NewReader(text))
 		if err != nil {

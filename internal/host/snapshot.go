@@ -8,7 +8,7 @@ import (
 )
 
 // Schema is the version of the snapshot's JSON that this program writes.
-const Schema = 1
+const Schema = 2
 
 // Snapshot is everything observed about one host at one moment.
 type Snapshot struct {
@@ -32,13 +32,42 @@ type Snapshot struct {
 
 	Sockets       []Socket       `json:"sockets,omitempty"`
 	PacketSockets []PacketSocket `json:"packet_sockets,omitempty"`
-	// Processes are those that own one of the sockets, by rising pid.
+	// Processes are those that own one of the sockets, by rising pid; where Audited,
+	// all but the kernel's own threads.
 	Processes  []Process   `json:"processes,omitempty"`
 	Containers []Container `json:"containers,omitempty"`
 
 	Conntrack Conntrack `json:"conntrack"`
 	// Filters are the packet filters as the kernel hands them out.
 	Filters kernel.Dump `json:"filters"`
+	// Audited is true where what follows was looked at as well, and not only what
+	// reachability needs. Where it is false, all of that is unknown: [Snapshot.Misses].
+	Audited  bool       `json:"audited,omitempty"`
+	Accounts []Account  `json:"accounts,omitempty"`
+	Groups   []Group    `json:"groups,omitempty"`
+	Logins   LoginRules `json:"logins,omitzero"`
+	SSH      SSH        `json:"ssh,omitzero"`
+	Sudo     Sudo       `json:"sudo,omitzero"`
+	Units    []Unit     `json:"units,omitempty"`
+	Startup  Startup    `json:"startup,omitzero"`
+	// Packages are all that are installed, by name.
+	Packages []Package `json:"packages,omitempty"`
+	Updates  Updates   `json:"updates,omitzero"`
+	// Settings are the kernel parameters that files set at boot, in the order in
+	// which they apply; Sysctls has what holds now.
+	Settings     []KernelSetting `json:"settings,omitempty"`
+	Kernel       KernelState     `json:"kernel,omitzero"`
+	Mounts       []Mount         `json:"mounts,omitempty"`
+	Logging      Logging         `json:"logging,omitzero"`
+	Clock        Clock           `json:"clock,omitzero"`
+	Web          []WebServer     `json:"web,omitempty"`
+	Certificates []Certificate   `json:"certificates,omitempty"`
+	Integrity    Integrity       `json:"integrity,omitzero"`
+	// Outbound and Inbound are the connections that are open.
+	Outbound []Outbound `json:"outbound,omitempty"`
+	Inbound  []Inbound  `json:"inbound,omitempty"`
+	Provider Provider   `json:"provider,omitzero"`
+
 	// Unseen names what could not be read; see the package comment.
 	Unseen []Unseen `json:"unseen,omitempty"`
 }
@@ -56,7 +85,32 @@ const (
 	SectionContainers = "containers"
 	SectionConntrack  = "conntrack"
 	SectionFilters    = "filters"
+
+	// Those from here on are looked at for an audit alone.
+	SectionAccounts    = "accounts"
+	SectionSSH         = "ssh"
+	SectionSudo        = "sudo"
+	SectionUnits       = "units"
+	SectionStartup     = "startup"
+	SectionUpdates     = "updates"
+	SectionSettings    = "settings"
+	SectionKernel      = "kernel"
+	SectionMounts      = "mounts"
+	SectionLogging     = "logging"
+	SectionClock       = "clock"
+	SectionWeb         = "web"
+	SectionIntegrity   = "integrity"
+	SectionConnections = "connections"
+	SectionProvider    = "provider"
 )
+
+// auditSections are those that only an audit looks at.
+func auditSections() []string {
+	return []string{
+		SectionAccounts, SectionSSH, SectionSudo, SectionUnits, SectionStartup, SectionUpdates, SectionSettings, SectionKernel,
+		SectionMounts, SectionLogging, SectionClock, SectionWeb, SectionIntegrity, SectionConnections, SectionProvider,
+	}
+}
 
 // Unseen is one thing that could not be read.
 type Unseen struct {
@@ -77,6 +131,11 @@ type System struct {
 	PrettyName string `json:"pretty_name,omitempty"`
 	// Kernel is the kernel's release, as uname -r prints it.
 	Kernel string `json:"kernel,omitempty"`
+	// Started is when the host was booted; zero where it is not known.
+	Started time.Time `json:"started,omitzero"`
+	// MachineID is the file /etc/machine-id, as stat(2) sees it: when the host was
+	// first set up. Its content does not enter.
+	MachineID File `json:"machine_id,omitzero"`
 	// BootID is /proc/sys/kernel/random/boot_id.
 	BootID string `json:"boot_id,omitempty"`
 	// NetNS is the inode of the network namespace that was observed.
@@ -251,7 +310,7 @@ type PacketSocket struct {
 	Owners    []int  `json:"owners,omitempty"`
 }
 
-// Process is a process that owns a socket.
+// Process is a process of the host.
 type Process struct {
 	PID int `json:"pid"`
 	// Name is /proc/PID/comm.
@@ -279,6 +338,35 @@ type Process struct {
 	Package string `json:"package,omitempty"`
 	Version string `json:"version,omitempty"`
 	Manager string `json:"manager,omitempty"`
+
+	// What follows is filled in where [Snapshot.Audited].
+
+	// PPID is its parent, Started when it began.
+	PPID    int       `json:"ppid,omitempty"`
+	Started time.Time `json:"started,omitzero"`
+	// RealUID is its real user id where that differs from UID.
+	RealUID *uint32 `json:"real_uid,omitempty"`
+	// Memory is true where its binary has no file at all (memfd_create(2)).
+	Memory bool `json:"memory,omitempty"`
+	// Dir is its working directory; DirGone says that it was removed.
+	Dir     string `json:"dir,omitempty"`
+	DirGone bool   `json:"dir_gone,omitempty"`
+	// Interpreter is the language that Exe runs (perl, python, sh, php, ruby, lua,
+	// node, …), "" where it is none. Script is the absolute path of the program it
+	// was given, "" where that came from standard input or the command line
+	// (Inline); ScriptGone says that it is not there any more.
+	Interpreter string `json:"interpreter,omitempty"`
+	Script      string `json:"script,omitempty"`
+	Inline      bool   `json:"inline,omitempty"`
+	ScriptGone  bool   `json:"script_gone,omitempty"`
+	// Preload are libraries that its environment forces into it (LD_PRELOAD,
+	// LD_AUDIT); nothing else of the environment was read.
+	Preload []string `json:"preload,omitempty"`
+	// NoNewPrivs is no_new_privs; Seccomp is true where system calls are filtered;
+	// Capabilities is the effective set as a mask (capabilities(7)).
+	NoNewPrivs   bool   `json:"no_new_privs,omitempty"`
+	Seccomp      bool   `json:"seccomp,omitempty"`
+	Capabilities uint64 `json:"capabilities,omitempty"`
 }
 
 // Container is a container of which something is known beyond its id.
