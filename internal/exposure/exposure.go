@@ -9,6 +9,7 @@ package exposure
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -100,6 +101,18 @@ func Evaluate(s *host.Snapshot, rules *firewall.Ruleset, maxNodes int, families 
 	}
 	wait.Wait()
 	return h
+}
+
+// Only is the same host in one family alone. Where that family was not evaluated,
+// every answer is undecided.
+func (h *Host) Only(f firewall.Family) *Host {
+	number := map[firewall.Family]int{firewall.IPv4: 4, firewall.IPv6: 6}[f]
+	one := *h
+	one.families = slices.DeleteFunc(slices.Clone(h.families), func(f family) bool { return f.number != number })
+	if len(one.families) == 0 {
+		one.families = []family{{number: number, err: errors.New("the rules were not evaluated for it"), asked: map[firewall.Port]firewall.Reach{}}}
+	}
+	return &one
 }
 
 // Interfaces are the names of the interfaces that packets come in by, as they
