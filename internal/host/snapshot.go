@@ -67,6 +67,11 @@ type Snapshot struct {
 	Outbound []Outbound `json:"outbound,omitempty"`
 	Inbound  []Inbound  `json:"inbound,omitempty"`
 	Provider Provider   `json:"provider,omitzero"`
+	// SavedRules are the files from which packet filter rules are loaded at boot:
+	// nftables.conf, rules.v4 and rules.v6 and their like.
+	SavedRules []TextFile `json:"saved_rules,omitempty"`
+	// Asked is what services answered over loopback, where that was asked for.
+	Asked Asked `json:"asked,omitzero"`
 
 	// Unseen names what could not be read; see the package comment.
 	Unseen []Unseen `json:"unseen,omitempty"`
