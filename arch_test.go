@@ -48,6 +48,7 @@ var layers = []layer{
 		may: []string{"internal/firewall", "internal/firewall/xt"},
 	},
 	{pattern: "internal/firewall/acl", may: []string{"packet"}, pure: true},
+	{pattern: "internal/firewall/ipfw", may: []string{"packet", "internal/firewall/acl"}, pure: true},
 	{pattern: "internal/host", may: []string{"internal/firewall", "internal/firewall/kernel"}, pure: true},
 	{pattern: "internal/host/sshd", pure: true},
 	{pattern: "internal/host/sudoers", pure: true},
