@@ -62,7 +62,7 @@ var layers = []layer{
 	{pattern: "internal/guard/filters", pure: true}, // embedded files
 	{
 		pattern: "internal/guard/source", pure: true,
-		ext: []string{"github.com/klauspost/compress/zstd", "github.com/ulikunitz/xz"},
+		ext: []string{"github.com/klauspost/compress/zstd", "github.com/xi2/xz"},
 	},
 	{pattern: "internal/guard", pure: true},
 	{

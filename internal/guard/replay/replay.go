@@ -264,7 +264,7 @@ func (s *stream) end(err error) {
 	if !errors.Is(err, io.EOF) {
 		s.current.Fault = err.Error()
 	}
-	s.current.Long = s.reader.Long()
+	s.current.Long = s.reader.Flaws().Long
 	s.reader.Close()
 	s.file.Close()
 	s.reader = nil

@@ -4,45 +4,72 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"strconv"
-	"unicode/utf16"
-	"unicode/utf8"
 )
 
 // An entry is what a line is made of: as syslog would write it, without a date.
 type entry struct {
-	host, name, comm, pid, message []byte
-	micros                         int64
-	dated                          bool
+	host, name, comm, pid, syslogPid, message []byte
+	hasMessage                                bool
+	micros                                    int64
+	dated                                     bool
+	fields                                    []Field
+	// Home of the line and of the values, used again for the next entry.
+	buf, space []byte
 }
 
-func (e *entry) line(buf []byte) Line {
-	buf = append(buf[:0], e.host...)
-	buf = append(buf, ' ')
-	name := e.name
+// reset forgets all but the memory.
+func (e *entry) reset() {
+	*e = entry{fields: e.fields[:0], buf: e.buf[:0], space: e.space[:0]}
+}
+
+// line composes the line. What stands for a line end inside of a field would
+// begin another line: the log that the entry stands for has one.
+func (e *entry) line() Line {
+	name, pid := e.name, e.pid
 	if len(name) == 0 {
 		name = e.comm
 	}
-	buf = append(buf, name...)
-	if len(e.pid) > 0 {
-		buf = append(append(append(buf, '['), e.pid...), ']')
+	if len(pid) == 0 {
+		pid = e.syslogPid
 	}
-	buf = append(buf, ": "...)
-	// A message may have several lines; the log it stands for has one.
-	for _, c := range e.message[:min(len(e.message), maxLine)] {
+	e.add(e.host)
+	e.buf = append(e.buf, ' ')
+	e.add(name)
+	if len(pid) > 0 {
+		e.buf = append(e.buf, '[')
+		e.add(pid)
+		e.buf = append(e.buf, ']')
+	}
+	e.buf = append(e.buf, ": "...)
+	e.add(e.message)
+	return Line{Text: e.buf, Seconds: float64(e.micros) / 1e6, Timed: e.dated, Journal: true, Fields: e.fields}
+}
+
+func (e *entry) add(b []byte) {
+	for _, c := range b[:min(len(b), maxLine)] {
 		if c == '\n' || c == '\r' {
 			c = ' '
 		}
-		buf = append(buf, c)
+		e.buf = append(e.buf, c)
 	}
-	return Line{Text: buf, Seconds: float64(e.micros) / 1e6, Timed: e.dated}
 }
 
-func (e *entry) set(key string, value []byte) {
+// set takes over a field, if it is wanted.
+func (e *entry) set(key string, value []byte, keep map[string]bool) {
+	kept := keep[key]
+	if !kept && !wanted(key) {
+		return
+	}
+	at := len(e.space)
+	e.space = append(e.space, value...)
+	value = e.space[at:len(e.space):len(e.space)]
+	if kept {
+		e.fields = append(e.fields, Field{[]byte(key), value})
+	}
 	switch key {
 	case "_HOSTNAME":
 		e.host = value
@@ -53,20 +80,18 @@ func (e *entry) set(key string, value []byte) {
 	case "_PID":
 		e.pid = value
 	case "SYSLOG_PID":
-		if len(e.pid) == 0 {
-			e.pid = value
-		}
+		e.syslogPid = value
 	case "MESSAGE":
-		e.message = value
+		e.message, e.hasMessage = value, true
 	case "__REALTIME_TIMESTAMP":
 		n, err := strconv.ParseInt(string(value), 10, 64)
-		e.micros, e.dated = n, err == nil
+		e.micros, e.dated = n, err == nil && n > 0
 	}
 }
 
-// wanted are the fields that are kept.
-func wanted(key []byte) bool {
-	switch string(key) {
+// wanted are the fields that a line is made of.
+func wanted(key string) bool {
+	switch key {
 	case "_HOSTNAME", "SYSLOG_IDENTIFIER", "_COMM", "_PID", "SYSLOG_PID", "MESSAGE", "__REALTIME_TIMESTAMP":
 		return true
 	}
@@ -78,47 +103,87 @@ const maxField = 64 << 10
 
 // An export reads the Journal Export Format (systemd.io/JOURNAL_EXPORT_FORMATS).
 type export struct {
-	b   *bufio.Reader
-	buf []byte
+	r     *Reader
+	b     *bufio.Reader
+	entry entry
+	done  error
 }
 
+// next returns the next entry. It does not look for one behind what is broken:
+// lengths are all that keeps a message from looking like fields.
 func (x *export) next() (Line, error) {
-	var e entry
-	any := false
+	if x.done != nil {
+		return Line{}, x.done
+	}
+	x.entry.reset()
+	inside := false
 	for {
-		l, err := x.field()
-		if err != nil && len(l) == 0 {
-			if any && errors.Is(err, io.EOF) {
-				break
+		l, whole, err := x.field()
+		switch {
+		case err != nil && inside:
+			x.done = fmt.Errorf("journal export: %w", err)
+			if errors.Is(err, io.EOF) {
+				x.done = cutOff(fmt.Sprintf("in an entry, in line %d", x.r.num), err)
 			}
+			if errors.Is(err, io.EOF) && x.entry.hasMessage {
+				return x.entry.line(), nil // its fields are whole; the end comes next
+			}
+			return Line{}, x.done
+		case err != nil:
 			return Line{}, err
-		}
-		if len(l) == 0 {
-			if any {
-				break
-			}
+		case !whole:
+			x.done = cutOff(fmt.Sprintf("in an entry, in line %d", x.r.num), io.EOF)
+			return Line{}, x.done
+		case len(l) == 0 && inside:
+			return x.entry.line(), nil
+		case len(l) == 0:
 			continue
 		}
-		any = true
+		inside = true
 		key, value, text := bytes.Cut(l, []byte("="))
+		name := string(key)
 		if !text {
 			if value, err = x.binary(); err != nil {
-				return Line{}, fmt.Errorf("journal export: field %.40q: %w", key, err)
+				if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+					x.done = cutOff(fmt.Sprintf("in an entry, in line %d", x.r.num), io.EOF)
+				} else {
+					x.done = fmt.Errorf("journal export: line %d: field %.40q: %w", x.r.num, name, err)
+				}
+				return Line{}, x.done
 			}
 		}
-		if wanted(key) {
-			e.set(string(key), bytes.Clone(value))
-		}
+		x.entry.set(name, value, x.r.keep)
 	}
-	l := e.line(x.buf)
-	x.buf = l.Text
-	return l, nil
 }
 
-// field reads the line of a field; its rest is skipped if it is too long.
-func (x *export) field() ([]byte, error) {
-	var r Reader
-	return r.line(x.b, maxField)
+// field reads the line of a field; its rest is skipped if it is too long. A line
+// without an end is not whole.
+func (x *export) field() (l []byte, whole bool, err error) {
+	l, err = x.b.ReadSlice('\n')
+	switch {
+	case err == nil:
+		x.r.num++
+		return l[:len(l)-1], true, nil
+	case errors.Is(err, bufio.ErrBufferFull):
+		keep := bytes.Clone(l[:maxField])
+		for errors.Is(err, bufio.ErrBufferFull) {
+			_, err = x.b.ReadSlice('\n')
+		}
+		x.r.flaws.Long++
+		x.r.num++
+		return keep, err == nil, ignoreEOF(err)
+	case errors.Is(err, io.EOF) && len(l) > 0:
+		x.r.num++
+		return l, false, nil
+	}
+	return nil, false, err
+}
+
+func ignoreEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
 }
 
 // binary reads a value with its length before it.
@@ -135,115 +200,18 @@ func (x *export) binary() ([]byte, error) {
 	if _, err := io.ReadFull(x.b, keep); err != nil {
 		return nil, err
 	}
-	if _, err := io.CopyN(io.Discard, x.b, int64(n)-int64(len(keep))+1); err != nil {
+	x.r.num += bytes.Count(keep, []byte{'\n'}) + 1
+	if n > maxField {
+		x.r.flaws.Long++
+		if _, err := io.CopyN(io.Discard, x.b, int64(n-maxField)); err != nil {
+			return nil, err
+		}
+	}
+	switch end, err := x.b.ReadByte(); {
+	case err != nil:
 		return nil, err
+	case end != '\n':
+		return nil, errors.New("it is not as long as it says")
 	}
 	return keep, nil
-}
-
-// jsonLines reads one JSON object a line.
-type jsonLines struct {
-	r   *Reader
-	b   *bufio.Reader
-	buf []byte
-}
-
-// maxJSON bounds an entry in JSON.
-const maxJSON = 1 << 20
-
-func (j *jsonLines) next() (Line, error) {
-	for {
-		l, err := j.r.line(j.b, maxJSON)
-		if err != nil {
-			return Line{}, err
-		}
-		if len(bytes.TrimSpace(l)) == 0 {
-			continue
-		}
-		var fields map[string]json.RawMessage
-		if err := json.Unmarshal(l, &fields); err != nil {
-			return Line{}, fmt.Errorf("journal JSON: %w", err)
-		}
-		var e entry
-		for k, v := range fields {
-			if wanted([]byte(k)) {
-				e.set(k, jsonBytes(v))
-			}
-		}
-		line := e.line(j.buf)
-		j.buf = line.Text
-		return line, nil
-	}
-}
-
-// jsonBytes reads a string, or an array of numbers as which journalctl writes
-// what is not UTF-8.
-func jsonBytes(v json.RawMessage) []byte {
-	var s string
-	if json.Unmarshal(v, &s) == nil {
-		return []byte(s)
-	}
-	var ns []int
-	if json.Unmarshal(v, &ns) != nil {
-		return nil
-	}
-	out := make([]byte, len(ns))
-	for i, n := range ns {
-		out[i] = byte(n)
-	}
-	return out
-}
-
-// newUTF16 returns a reader of in, which begins with a byte order mark, as UTF-8.
-func newUTF16(in io.Reader) io.Reader { return &utf16Reader{in: in} }
-
-type utf16Reader struct {
-	in    io.Reader
-	order binary.ByteOrder
-	out   []byte
-	high  rune // a surrogate that waits for its second half
-}
-
-func (u *utf16Reader) Read(p []byte) (int, error) {
-	for len(u.out) == 0 {
-		var raw [4096]byte
-		n, err := io.ReadFull(u.in, raw[:])
-		if n < 2 {
-			if err == nil || errors.Is(err, io.ErrUnexpectedEOF) {
-				err = io.EOF
-			}
-			return 0, err
-		}
-		b := raw[:n&^1]
-		if u.order == nil {
-			u.order = binary.LittleEndian
-			if b[0] == 0xfe {
-				u.order = binary.BigEndian
-			}
-			b = b[2:]
-		}
-		for i := 0; i+1 < len(b); i += 2 {
-			u.add(rune(u.order.Uint16(b[i:])))
-		}
-	}
-	n := copy(p, u.out)
-	u.out = u.out[n:]
-	return n, nil
-}
-
-func (u *utf16Reader) add(r rune) {
-	if u.high != 0 {
-		pair := utf16.DecodeRune(u.high, r)
-		u.high = 0
-		if pair != utf8.RuneError {
-			u.out = utf8.AppendRune(u.out, pair)
-			return
-		}
-		u.out = utf8.AppendRune(u.out, utf8.RuneError)
-	}
-	if r >= 0xd800 && r < 0xdc00 {
-		u.high = r
-		return
-	}
-	u.out = utf8.AppendRune(u.out, r)
 }

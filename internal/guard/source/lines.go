@@ -3,26 +3,64 @@ package source
 import (
 	"bufio"
 	"bytes"
-	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
-
-	"github.com/klauspost/compress/zstd"
-	"github.com/ulikunitz/xz"
 )
 
 // maxLine is how much of a line is delivered. It is more than a filter looks
 // at, so that cutting is seen there.
 const maxLine = 16 << 10
 
-// A Line is one line of a log. The text is valid until the next one is read.
+// A Line is one line of a log, or one entry of a journal. It is valid until the
+// next one is read.
 type Line struct {
 	Text []byte
 	// Seconds is when it was logged, if the log itself knows (Timed): the
 	// journal does, a text file has a date in the text.
 	Seconds float64
 	Timed   bool
+	// Journal is set if the line is an entry of a journal; its fields are those
+	// that Keep asked for.
+	Journal bool
+	Fields  []Field
+}
+
+// A Field is a field of a journal entry. Names that begin with _ are written by
+// the journal itself; all others by whoever logs.
+type Field struct{ Name, Value []byte }
+
+// Has reports whether an entry has a field of that value.
+func (l *Line) Has(name, value string) bool {
+	for i := range l.Fields {
+		if string(l.Fields[i].Name) == name && string(l.Fields[i].Value) == value {
+			return true
+		}
+	}
+	return false
+}
+
+// Field returns the value of a field of an entry, the first one if there are several.
+func (l *Line) Field(name string) (string, bool) {
+	for i := range l.Fields {
+		if string(l.Fields[i].Name) == name {
+			return string(l.Fields[i].Value), true
+		}
+	}
+	return "", false
+}
+
+// Flaws counts what was wrong in a log that could be read on all the same.
+type Flaws struct {
+	Long int // lines too long to be delivered whole
+	// NUL counts lines with NUL bytes inside, the first of which is FirstNUL.
+	// Holes are stretches of NULs before or after a line or alone, as a crash or
+	// a rotation in place leaves them: they are skipped.
+	NUL, Holes, FirstNUL int
+	// Bad counts entries of a journal that could not be read, the first of which
+	// is in line FirstBad, for the reason Why.
+	Bad, FirstBad int
+	Why           string
 }
 
 // A Reader delivers the lines of one log.
@@ -30,17 +68,51 @@ type Reader struct {
 	next   func() (Line, error)
 	close  func()
 	format string
-	long   int
+	num    int // lines that were read
+	flaws  Flaws
+	keep   map[string]bool
+	nul    bool // the last line has NULs inside
+	ended  error
 }
 
 // Format says what the log turned out to be, for example "gzip, text".
 func (r *Reader) Format() string { return r.format }
 
-// Long returns how many lines were too long to be delivered whole.
-func (r *Reader) Long() int { return r.long }
+// Num returns the number of the last line, from 1; of a journal, that of the
+// line of the file with which its entry ends.
+func (r *Reader) Num() int { return r.num }
 
-// Next returns the next line; io.EOF at the end.
-func (r *Reader) Next() (Line, error) { return r.next() }
+// Flaws returns what was passed over so far.
+func (r *Reader) Flaws() Flaws { return r.flaws }
+
+// Keep asks for fields of journal entries. It is to be called before Next.
+func (r *Reader) Keep(fields ...string) {
+	if r.keep == nil {
+		r.keep = map[string]bool{}
+	}
+	for _, f := range fields {
+		r.keep[f] = true
+	}
+}
+
+// errBinary is the end of a log that was none.
+var errBinary = errors.New("most of its lines have NUL bytes: this is no text log")
+
+// Next returns the next line; io.EOF at the end. Any other error says why it
+// could not be read to its end.
+func (r *Reader) Next() (Line, error) {
+	if r.ended != nil {
+		return Line{}, r.ended
+	}
+	l, err := r.next()
+	if err != nil {
+		if errors.Is(err, io.EOF) && r.flaws.NUL > 0 && r.flaws.NUL*2 > r.num {
+			err = errBinary
+		}
+		r.ended = err
+	}
+	return l, err
+}
 
 // Close releases what expanding needs. It does not close what was opened.
 func (r *Reader) Close() {
@@ -49,114 +121,66 @@ func (r *Reader) Close() {
 	}
 }
 
-// NewReader finds out what kind of log in is.
-func NewReader(in io.Reader) (*Reader, error) {
-	r := &Reader{}
-	b := bufio.NewReaderSize(in, 64<<10)
-	head, _ := b.Peek(6)
-	switch {
-	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
-		z, err := gzip.NewReader(b)
-		if err != nil {
-			return nil, fmt.Errorf("gzip: %w", err)
+// text reads lines of text.
+func (r *Reader) text(b *bufio.Reader) func() (Line, error) {
+	return func() (Line, error) {
+		for {
+			l, err := r.line(b, maxLine)
+			if err != nil {
+				return Line{}, err
+			}
+			if bytes.IndexByte(l, 0) < 0 {
+				return Line{Text: l}, nil
+			}
+			if l = r.withoutNUL(l); len(l) > 0 {
+				return Line{Text: l}, nil
+			}
 		}
-		r.format, b = "gzip, ", bufio.NewReaderSize(z, 256<<10)
-	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
-		z, err := zstd.NewReader(b, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxDictionary), zstd.WithDecoderLowmem(true))
-		if err != nil {
-			return nil, fmt.Errorf("zstd: %w", err)
-		}
-		r.format, r.close, b = "zstd, ", z.Close, bufio.NewReaderSize(z, 256<<10)
-	case bytes.HasPrefix(head, []byte{0xfd, '7', 'z', 'X', 'Z', 0}):
-		if err := xzMemory(b); err != nil {
-			return nil, err
-		}
-		z, err := xz.NewReader(b)
-		if err != nil {
-			return nil, fmt.Errorf("xz: %w", err)
-		}
-		r.format, b = "xz, ", bufio.NewReaderSize(z, 256<<10)
-	default:
-		b = bufio.NewReaderSize(b, 256<<10)
-	}
-	r.open(b)
-	return r, nil
-}
-
-// maxDictionary is how much memory expanding may ask for: what xz -9 and zstd
-// --ultra -22 need.
-const maxDictionary = 128 << 20
-
-// xzMemory reads how large a dictionary the first block asks for, which would
-// be allocated at once.
-func xzMemory(b *bufio.Reader) error {
-	head, _ := b.Peek(12 + 64)
-	if len(head) < 12+12 || head[12] == 0 {
-		return nil // no block at all, or broken: the reader says so
-	}
-	at := 14
-	for bit := byte(0x40); bit != 0; bit <<= 1 { // compressed and uncompressed size
-		if head[13]&bit == 0 {
-			continue
-		}
-		for at < len(head) && head[at]&0x80 != 0 {
-			at++
-		}
-		at++
-	}
-	if at+2 >= len(head) || head[at] != 0x21 || head[at+1] != 1 {
-		return errors.New("xz: a filter other than LZMA2")
-	}
-	if d := head[at+2]; d > 40 || uint64(2|d&1)<<(d/2+11) > maxDictionary {
-		return fmt.Errorf("xz: expanding it takes more than %d MiB of memory", maxDictionary>>20)
-	}
-	return nil
-}
-
-// open looks at the beginning of what was expanded.
-func (r *Reader) open(b *bufio.Reader) {
-	head, _ := b.Peek(4 << 10)
-	switch {
-	case bytes.HasPrefix(head, []byte{0xff, 0xfe}), bytes.HasPrefix(head, []byte{0xfe, 0xff}):
-		r.format += "UTF-16 text"
-		b = bufio.NewReaderSize(newUTF16(b), 64<<10)
-	case bytes.HasPrefix(head, []byte("__CURSOR=")), bytes.HasPrefix(head, []byte("__REALTIME_TIMESTAMP=")):
-		r.format += "journal export"
-		e := &export{b: b}
-		r.next = e.next
-		return
-	case bytes.HasPrefix(head, []byte("{")) && bytes.Contains(head, []byte(`"__REALTIME_TIMESTAMP"`)):
-		r.format += "journal JSON"
-		j := &jsonLines{r: r, b: b}
-		r.next = j.next
-		return
-	default:
-		if bytes.HasPrefix(head, []byte("\xef\xbb\xbf")) {
-			b.Discard(3)
-		}
-		r.format += "text"
-	}
-	r.next = func() (Line, error) {
-		l, err := r.line(b, maxLine)
-		return Line{Text: l}, err
 	}
 }
 
-// line reads a line without its end; of a long one, the beginning.
+// withoutNUL takes off the NULs around a line and counts them.
+func (r *Reader) withoutNUL(l []byte) []byte {
+	inner := bytes.Trim(l, "\x00")
+	if len(inner) < len(l) {
+		r.flaws.Holes++
+	}
+	if bytes.IndexByte(inner, 0) >= 0 {
+		if r.flaws.NUL++; r.flaws.FirstNUL == 0 {
+			r.flaws.FirstNUL = r.num
+		}
+	}
+	return inner
+}
+
+// cutOff is the error of data that stop in the middle of something.
+func cutOff(what string, err error) error {
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	return fmt.Errorf("it is cut off %s: %w", what, err)
+}
+
+// line reads a line without its end; of a long one, the beginning. A line that
+// ends with the data is one, but not one that ends with an error.
 func (r *Reader) line(b *bufio.Reader, limit int) ([]byte, error) {
+	if first, err := b.Peek(1); err == nil && first[0] == 0 {
+		r.skipHole(b)
+	}
 	l, err := b.ReadSlice('\n')
 	switch {
 	case err == nil:
+		r.num++
 		return l[:len(l)-1], nil
 	case errors.Is(err, io.EOF) && len(l) > 0:
+		r.num++
 		return l, nil
-	case !errors.Is(err, bufio.ErrBufferFull):
-		if len(l) > 0 && !errors.Is(err, io.EOF) {
-			return l, nil // the fault comes again
-		}
+	case errors.Is(err, io.EOF):
 		return nil, err
+	case !errors.Is(err, bufio.ErrBufferFull):
+		return nil, r.broken(l, err)
 	}
-	r.long++
+	r.flaws.Long++
 	keep := append([]byte(nil), l[:min(limit, len(l))]...)
 	for {
 		l, err = b.ReadSlice('\n')
@@ -164,10 +188,38 @@ func (r *Reader) line(b *bufio.Reader, limit int) ([]byte, error) {
 			keep = append(keep, l[:min(limit-len(keep), len(l))]...)
 		}
 		switch {
-		case err == nil:
+		case err == nil, errors.Is(err, io.EOF):
+			r.num++
 			return keep[:min(len(keep), limit)], nil
 		case !errors.Is(err, bufio.ErrBufferFull):
-			return keep, nil
+			return nil, r.broken(keep, err)
 		}
+	}
+}
+
+func (r *Reader) broken(rest []byte, err error) error {
+	if len(rest) == 0 {
+		return err
+	}
+	return fmt.Errorf("line %d is cut off: %w", r.num+1, err)
+}
+
+// skipHole passes over NULs at the beginning of a line: what would be looked at
+// of a hole of megabytes is nothing, and the line behind it would be lost.
+func (r *Reader) skipHole(b *bufio.Reader) {
+	skipped := 0
+	for {
+		have, err := b.Peek(max(1, min(b.Buffered(), 4<<10)))
+		n := 0
+		for n < len(have) && have[n] == 0 {
+			n++
+		}
+		b.Discard(n)
+		if skipped += n; n < len(have) || err != nil || n == 0 {
+			break
+		}
+	}
+	if skipped > 0 {
+		r.flaws.Holes++
 	}
 }
