@@ -50,9 +50,10 @@ const (
 // Nodes are never freed: a graph lives as long as one question.
 type graph struct {
 	nodes []node
-	// table is an open hash of node numbers, 0 is free; its length is a power of
-	// two and at least twice len(nodes).
-	table []uint32
+	// table is an open hash, 0 is free: a node's number in the lower half of an
+	// entry, its hash in the upper, so that a probe that fails rarely looks at a
+	// node. Its length is a power of two; at most three quarters are in use.
+	table []uint64
 	// cache is direct mapped and forgets; its length is a power of two.
 	cache    []entry
 	maxNodes int
@@ -64,8 +65,8 @@ type graph struct {
 
 func newGraph(maxNodes int) graph {
 	g := graph{
-		nodes:    make([]node, 1, initialTable/2),
-		table:    make([]uint32, initialTable),
+		nodes:    make([]node, 1, room(initialTable)),
+		table:    make([]uint64, initialTable),
 		cache:    make([]entry, initialTable),
 		maxNodes: maxNodes,
 	}
@@ -96,44 +97,49 @@ func (g *graph) make(l level, lo, hi ref) ref {
 	}
 	flip := lo & 1
 	lo, hi = lo^flip, hi^flip
+	hash := hash3(uint32(lo), uint32(hi), uint32(l))
 	mask := uint32(len(g.table) - 1)
-	i := hash3(uint32(lo), uint32(hi), uint32(l)) & mask
+	i := hash & mask
 	for g.table[i] != 0 {
-		n := &g.nodes[g.table[i]]
-		if n.lo == lo && n.hi == hi && n.level == l {
-			return ref(g.table[i])<<1 | flip
+		if id := uint32(g.table[i]); uint32(g.table[i]>>32) == hash {
+			if n := &g.nodes[id]; n.lo == lo && n.hi == hi && n.level == l {
+				return ref(id)<<1 | flip
+			}
 		}
 		i = (i + 1) & mask
 	}
-	return g.add(i, node{lo, hi, l})<<1 | flip
-}
-
-// add stores a node that is not there yet in the free slot of the table.
-func (g *graph) add(slot uint32, n node) ref {
 	if len(g.nodes) >= g.maxNodes {
 		panic(exhausted{g, "more nodes than Config.MaxNodes"})
 	}
 	id := len(g.nodes)
-	g.nodes = append(g.nodes, n)
-	g.table[slot] = uint32(id)
-	if len(g.nodes) > len(g.table)/2 {
-		g.growTable(2 * len(g.table))
+	g.table[i] = uint64(hash)<<32 | uint64(id)
+	if id == cap(g.nodes) {
+		g.grow()
 	}
-	return ref(id)
+	g.nodes = append(g.nodes, node{lo, hi, l})
+	return ref(id)<<1 | flip
 }
 
-func (g *graph) growTable(size int) {
-	g.table = make([]uint32, size)
-	mask := uint32(size - 1)
-	for id := 1; id < len(g.nodes); id++ {
-		n := &g.nodes[id]
-		i := hash3(uint32(n.lo), uint32(n.hi), uint32(n.level)) & mask
+// grow makes room for twice as many nodes.
+func (g *graph) grow() {
+	old := g.table
+	g.table = make([]uint64, 2*len(old))
+	g.nodes = append(make([]node, 0, room(len(g.table))), g.nodes...)
+	mask := uint32(len(g.table) - 1)
+	for _, e := range old {
+		if e == 0 {
+			continue
+		}
+		i := uint32(e>>32) & mask
 		for g.table[i] != 0 {
 			i = (i + 1) & mask
 		}
-		g.table[i] = uint32(id)
+		g.table[i] = e
 	}
 }
+
+// room is how many nodes a table of that length is for.
+func room(table int) int { return table / 4 * 3 }
 
 func (g *graph) growCache() {
 	old := g.cache

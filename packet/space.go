@@ -81,7 +81,7 @@ type Config struct {
 	// in this order; repetitions are dropped.
 	Interfaces []string
 	// MaxNodes bounds memory: a node takes 12 bytes, its place in the hash table
-	// 8 to 16, and remembered results up to 16 MB. It bounds time as well: 16 steps
+	// 11 to 22, and remembered results up to 16 MB. It bounds time as well: 16 steps
 	// a node, and 4 million at least. 0 means 20 million nodes; less than 256
 	// counts as 256.
 	MaxNodes int
