@@ -70,12 +70,20 @@ var layers = []layer{
 		may: []string{"internal/guard", "internal/guard/filter", "internal/guard/logdate", "internal/guard/source"},
 	},
 	{
+		pattern: "internal/plan", pure: true,
+		may: []string{"packet", "policy", "internal/firewall", "internal/host", "internal/exposure"},
+	},
+	{
 		pattern: "internal/report", pure: true,
 		may: []string{"packet", "policy", "internal/firewall", "internal/host", "internal/exposure"},
 	},
-	{pattern: "internal/observe/rootfs"},
+	{pattern: "internal/observe/rootfs", may: []string{"internal/host"}},
 	{pattern: "internal/observe/oui", pure: true},
 	{pattern: "internal/observe/pkgdb", may: []string{"internal/observe/rootfs"}},
+	{
+		pattern: "internal/observe/accounts",
+		may:     []string{"internal/run", "internal/host", "internal/host/sshd", "internal/host/sudoers", "internal/observe/rootfs"},
+	},
 	{
 		pattern: "internal/observe",
 		may:     []string{"internal/host", "internal/firewall/kernel", "internal/observe/*"},
@@ -87,7 +95,7 @@ var layers = []layer{
 		pattern: "cmd/sekimori",
 		may: []string{
 			"packet", "policy", "internal/run", "internal/firewall", "internal/firewall/*", "internal/host", "internal/exposure",
-			"internal/report", "internal/observe", "internal/guard", "internal/guard/*",
+			"internal/plan", "internal/report", "internal/observe", "internal/guard", "internal/guard/*",
 		},
 		ext: []string{"github.com/spf13/", "golang.org/x/sys/unix"},
 	},

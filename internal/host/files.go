@@ -1,6 +1,12 @@
 package host
 
-import "time"
+import (
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"time"
+)
 
 // File is what stat(2) says about one place in the file system.
 type File struct {
@@ -47,3 +53,51 @@ type PathChain struct {
 	// Err is why it could not be looked at.
 	Err string `json:"err,omitempty"`
 }
+
+// Texts hands out texts of a snapshot as files: what the readers of sshd's and
+// sudo's language ask for. A file that could not be read on the host is an error
+// here as well, and never taken for absent.
+type Texts []TextFile
+
+// ReadFile gives the content of a file; the path is absolute.
+func (t Texts) ReadFile(name string) ([]byte, error) {
+	name = path.Clean(name)
+	for _, f := range t {
+		if f.Path != name || f.Type == "dir" {
+			continue
+		}
+		if f.Err != "" {
+			return nil, unread(f)
+		}
+		return []byte(f.Text), nil
+	}
+	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+}
+
+// ReadDir gives the names in a directory, sorted.
+func (t Texts) ReadDir(name string) ([]string, error) {
+	name = path.Clean(name)
+	prefix := strings.TrimSuffix(name, "/") + "/"
+	var names []string
+	for _, f := range t {
+		if f.Path == name && f.Err != "" {
+			return nil, unread(f)
+		}
+		if rest, ok := strings.CutPrefix(f.Path, prefix); ok && rest != "" {
+			first, _, _ := strings.Cut(rest, "/")
+			names = append(names, first)
+		}
+	}
+	if names == nil && !slices.ContainsFunc(t, func(f TextFile) bool { return f.Path == name && f.Type == "dir" }) {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+func unread(f TextFile) error { return &fs.PathError{Op: "read", Path: f.Path, Err: unreadError(f.Err)} }
+
+// unreadError is why the host itself could not read a file.
+type unreadError string
+
+func (e unreadError) Error() string { return string(e) }

@@ -45,6 +45,10 @@ func MaskArgs(argv []string) []string {
 	return out
 }
 
+// MaskText gives a text that is a command line in itself, or a value, with what
+// looks like a secret replaced by [Masked], and all that follows it.
+func MaskText(text string) string { return maskInside(text) }
+
 // takesSecret reports whether the argument after arg is a secret: arg is an
 // option without a value of its own that asks for one.
 func takesSecret(program, arg string) bool {

@@ -10,12 +10,10 @@ type SSH struct {
 	Package        string `json:"package,omitempty"`
 	PackageVersion string `json:"package_version,omitempty"`
 	// Config are /etc/ssh/sshd_config and all files that Include lines bring in,
-	// in the order of their first use. A directory that could not be listed, or a
-	// file that could not be read, is there with its Err. Values of SetEnv are
+	// in the order of their first use, with the directories that Include patterns
+	// look into. What could not be read is there with its Err. Values of SetEnv are
 	// masked.
-	Config []TextFile `json:"config,omitempty"`
-	// Dirs are the directories that Include patterns look into.
-	Dirs []File `json:"dirs,omitempty"`
+	Config Texts `json:"config,omitempty"`
 	// HostKeys are the keys that the host could show.
 	HostKeys []HostKey `json:"host_keys,omitempty"`
 	// KeyFiles are the authorized_keys files of all accounts, missing ones
@@ -84,10 +82,9 @@ type Sudo struct {
 	Package        string `json:"package,omitempty"`
 	PackageVersion string `json:"package_version,omitempty"`
 	// Files are /etc/sudoers and all that it includes, in the order of their first
-	// use. Secrets in arguments of commands are masked.
-	Files []TextFile `json:"files,omitempty"`
-	// Dirs are the directories that it includes.
-	Dirs []File `json:"dirs,omitempty"`
+	// use, with the directories that it includes. Secrets in arguments of commands
+	// are replaced by the word MASKED.
+	Files Texts `json:"files,omitempty"`
 	// Commands are the paths that its rules name, each with what stands above it:
 	// who can write there runs what he likes with the rule's rights.
 	Commands []PathChain `json:"commands,omitempty"`

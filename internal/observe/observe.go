@@ -22,6 +22,12 @@ type Options struct {
 	Root rootfs.Source
 	// Time is the moment that the snapshot bears; the present where zero.
 	Time time.Time
+	// Audit observes all that an audit asks about, and not only what reachability
+	// needs: host.Snapshot.Audited.
+	Audit bool
+	// Deep, with Audit, compares the files of packages with what the packages
+	// brought and walks all file systems of the disk. That takes minutes.
+	Deep bool
 }
 
 // Host observes a host. A part that cannot be read does not fail the whole: it
@@ -29,7 +35,8 @@ type Options struct {
 // calling thread, which must not change meanwhile.
 func Host(ctx context.Context, o Options) (*host.Snapshot, error) {
 	c := collector{
-		files: rootfs.FS{Source: o.Root},
+		options: o,
+		files:   rootfs.FS{Source: o.Root},
 		snap:  &host.Snapshot{Schema: host.Schema, Time: o.Time, EUID: -1},
 	}
 	if c.snap.Time.IsZero() {
@@ -37,7 +44,7 @@ func Host(ctx context.Context, o Options) (*host.Snapshot, error) {
 	}
 	c.snap.Time = c.snap.Time.UTC().Truncate(time.Microsecond)
 	if o.Root != nil {
-		c.offline()
+		c.offline(ctx)
 	} else if err := c.live(ctx); err != nil {
 		return nil, err
 	}
@@ -49,7 +56,8 @@ func Host(ctx context.Context, o Options) (*host.Snapshot, error) {
 
 // collector fills one snapshot.
 type collector struct {
-	files rootfs.FS
+	options Options
+	files   rootfs.FS
 	snap  *host.Snapshot
 }
 
@@ -66,13 +74,17 @@ func (c *collector) live(ctx context.Context) error {
 	// Going through all open files takes longest and needs nothing else.
 	found := make(chan owners, 1)
 	go func() { found <- findOwners(c.files) }()
+	audit := c.startAudit(ctx)
 	c.system(c.liveKernel(ctx))
 	c.processes(ctx, <-found)
+	audit.finish(c)
 	return nil
 }
 
 // offline reads the files of another root.
-func (c *collector) offline() {
+func (c *collector) offline(ctx context.Context) {
+	audit := c.startAudit(ctx)
+	defer func() { audit.finish(c) }()
 	for _, section := range []string{host.SectionInterfaces, host.SectionRoutes, host.SectionNeighbours, host.SectionFilters} {
 		c.unseen(host.Unseen{Section: section, Reason: "only files were read, not a live kernel"})
 	}
@@ -87,7 +99,7 @@ func (c *collector) offline() {
 		c.unseen(host.Unseen{Section: host.SectionSockets, Reason: "only files were read, not a live kernel"})
 	}
 	c.system(nil)
-	c.processes(context.Background(), findOwners(c.files))
+	c.processes(ctx, findOwners(c.files))
 }
 
 // system reads what stands in files of /proc/sys and /etc, except for what the

@@ -1,0 +1,103 @@
+package observe
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"sekimori/internal/host"
+	"sekimori/internal/observe/accounts"
+)
+
+// The time that one part of an audit gets. It is there for what hangs: a home
+// directory on a server that is gone, a disk that fails.
+const (
+	partTime     = 20 * time.Second
+	partTimeDeep = 30 * time.Minute
+)
+
+// part is one of the things that an audit looks at. They do not know each other
+// and run at the same time; what each has found it puts into the snapshot
+// afterwards, in the order of the list.
+type part struct {
+	// section is named where the part does not end in time.
+	section string
+	run     func(context.Context) found
+}
+
+// found puts what a part has read into a snapshot and gives what it could not read.
+type found func(*host.Snapshot) []host.Unseen
+
+// audit is the parts on their way.
+type audit struct {
+	parts    []part
+	results  []chan found
+	deadline <-chan time.Time
+	cancel   context.CancelFunc
+}
+
+// startAudit starts reading all that only an audit asks about.
+func (c *collector) startAudit(ctx context.Context) *audit {
+	if !c.options.Audit {
+		return nil
+	}
+	limit := partTime
+	if c.options.Deep {
+		limit = partTimeDeep
+	}
+	a := &audit{parts: c.parts(), deadline: time.After(limit)}
+	ctx, a.cancel = context.WithTimeout(ctx, limit)
+	for _, p := range a.parts {
+		result := make(chan found, 1)
+		a.results = append(a.results, result)
+		go func() { result <- p.run(ctx) }()
+	}
+	return a
+}
+
+// finish waits for the parts. One that does not come back in time is left to
+// itself: it may stand in a system call that cannot be interrupted.
+func (a *audit) finish(c *collector) {
+	if a == nil {
+		return
+	}
+	defer a.cancel()
+	c.snap.Audited = true
+	late := false
+	for i, p := range a.parts {
+		var put found
+		if late {
+			select {
+			case put = <-a.results[i]:
+			default:
+			}
+		} else {
+			select {
+			case put = <-a.results[i]:
+			case <-a.deadline:
+				late = true
+			}
+		}
+		if put == nil {
+			c.unseen(host.Unseen{Section: p.section, Reason: fmt.Sprintf("%s: reading did not end in time", p.section)})
+			continue
+		}
+		c.unseen(put(c.snap)...)
+	}
+}
+
+// parts are all that an audit looks at beside what reachability needs.
+func (c *collector) parts() []part {
+	return []part{
+		{host.SectionAccounts, c.accounts},
+	}
+}
+
+func (c *collector) accounts(ctx context.Context) found {
+	system, _ := readSystem(c.files)
+	r := accounts.Read(ctx, c.files, system)
+	return func(s *host.Snapshot) []host.Unseen {
+		s.Accounts, s.Groups, s.Logins, s.SSH, s.Sudo = r.Accounts, r.Groups, r.Logins, r.SSH, r.Sudo
+		return r.Unseen
+	}
+}
