@@ -48,6 +48,11 @@ var layers = []layer{
 		may: []string{"internal/firewall", "internal/firewall/xt"},
 	},
 	{pattern: "internal/firewall/acl", may: []string{"packet"}, pure: true},
+	{pattern: "internal/firewall/nft", may: []string{"packet", "internal/firewall", "internal/firewall/acl"}, pure: true},
+	{
+		pattern: "internal/compile", pure: true,
+		may: []string{"packet", "policy", "internal/host", "internal/firewall", "internal/firewall/*"},
+	},
 	{pattern: "internal/firewall/ipfw", may: []string{"packet", "internal/firewall/acl"}, pure: true},
 	{pattern: "internal/host", may: []string{"internal/firewall", "internal/firewall/kernel"}, pure: true},
 	{pattern: "internal/host/sshd", pure: true},

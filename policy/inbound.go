@@ -12,6 +12,11 @@ import (
 // Host is what the meaning of a policy depends on beside its text.
 type Host struct {
 	DHCPv4, DHCPv6 []string // the interfaces on which a DHCP client runs
+	// Users and Groups are the numbers behind names.
+	Users, Groups map[string]uint32
+	// Containers are the interfaces behind which containers and virtual machines
+	// of this host live, beside those that the usual programs make.
+	Containers []Interface
 }
 
 // Inbound returns the packets to this host that the policy lets in, and false
@@ -30,20 +35,23 @@ func (f *File) Inbound(sp *packet.Space, lists map[string][]packet.AddrRange, ho
 	if f.Policy.Inbound == nil {
 		return packet.Set{}, false
 	}
-	in := sp.None()
-	left := sp.All()
-	m := meaning{f, sp, lists}
-	for i, r := range f.Policy.Inbound {
+	return meaning{f, sp, lists, host, sp.Unknown}.inbound(), true
+}
+
+func (m meaning) inbound() packet.Set {
+	in := m.sp.None()
+	left := m.sp.All()
+	for i, r := range m.f.Policy.Inbound {
 		match := m.inboundRule(r).And(left)
 		left = left.Minus(match)
 		if r.Rate != "" {
-			match = match.And(sp.Unknown(fmt.Sprintf("inbound[%d].rate", i)))
+			match = match.And(m.unknown(fmt.Sprintf("inbound[%d].rate", i)))
 		}
 		if r.Allow != nil {
 			in = in.Or(match)
 		}
 	}
-	return in.And(sp.States(packet.New)).Or(Implicit(sp, host)), true
+	return in.And(m.sp.States(packet.New)).Or(Implicit(m.sp, m.host))
 }
 
 // Implicit returns the packets that every inbound lets in: those on lo, those
@@ -91,9 +99,11 @@ func number(sp *packet.Space, f packet.Field, n uint64) packet.Set {
 
 // meaning turns the words of a policy into sets of one space.
 type meaning struct {
-	f     *File
-	sp    *packet.Space
-	lists map[string][]packet.AddrRange
+	f       *File
+	sp      *packet.Space
+	lists   map[string][]packet.AddrRange
+	host    Host
+	unknown Unknowns
 }
 
 // inboundRule is what a rule is about, whatever it says of it.

@@ -56,6 +56,16 @@ type (
 	Repeat string
 )
 
+// Addresses returns what a checked address, prefix or range covers; of a name, the
+// zero value.
+func (s Source) Addresses() packet.AddrRange {
+	if !looksLikeAddress(string(s)) {
+		return packet.AddrRange{}
+	}
+	r, _ := parseAddresses(string(s))
+	return r
+}
+
 // anywhere is the peer that is every address.
 const anywhere = "anywhere"
 

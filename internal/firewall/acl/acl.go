@@ -23,6 +23,7 @@ package acl
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,6 +45,7 @@ type List struct {
 type Section struct {
 	Rules   []Rule
 	Default Action
+	Origin
 }
 
 // Action is what happens to a packet.
@@ -77,10 +79,12 @@ type Rule struct {
 	// From and To are where packets come from and go to.
 	From, To []Peer
 	Services []Service
-	// Users and Groups are the owners of the sending process, by name or number;
-	// with Except they are those that the rule is not about. Outbound alone.
-	Users, Groups             []string
-	ExceptUsers, ExceptGroups []string
+	// Users and Groups are the owners of the sending process, by number; with
+	// Except they are those that the rule is not about. A packet that no process
+	// sent is nobody's: a rule with Users is not about it, one with ExceptUsers is.
+	// Outbound alone.
+	Users, Groups             []uint32
+	ExceptUsers, ExceptGroups []uint32
 	Rate                      *Rate
 	// Published restricts a rule of Forward to packets whose destination was
 	// translated, and makes To and Services speak of the destination that the
@@ -118,6 +122,26 @@ type Addresses struct {
 	Ranges []packet.AddrRange
 }
 
+// Join sorts ranges, IPv4 first, and joins those that meet or touch.
+func Join(rs []packet.AddrRange) []packet.AddrRange {
+	rs = slices.Clone(rs)
+	slices.SortFunc(rs, func(a, b packet.AddrRange) int { return a.Lo.Compare(b.Lo) })
+	out := rs[:0]
+	for _, r := range rs {
+		if n := len(out); n > 0 && out[n-1].Hi.Is4() == r.Lo.Is4() {
+			last := &out[n-1]
+			if next := last.Hi.Next(); !next.IsValid() || !next.Less(r.Lo) {
+				if last.Hi.Less(r.Hi) {
+					last.Hi = r.Hi
+				}
+				continue
+			}
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
 // Service is one protocol with a range of ports, or with ICMP messages.
 type Service struct {
 	Family   packet.Family // 0 for both
@@ -130,14 +154,56 @@ type Service struct {
 	SrcLo, SrcHi uint16
 }
 
-// Rate limits how often a rule may accept.
+// Rate limits how often a rule may accept: Burst at once, and then Count in each
+// Per.
 type Rate struct {
 	// ID names the limit in the policy: inbound[2].rate.
-	ID        string
-	Count     int
-	Per       time.Duration // a second, minute, hour or day
+	ID    string
+	Count int
+	Per   time.Duration // a second, minute, hour or day
+	// PerSource makes it one limit for each source: an IPv4 address, or an IPv6
+	// network of 64 bits, because who has an address there has all of them. Where
+	// the table of sources is full, a source that is not in it passes.
 	PerSource bool
 	Burst     int
+}
+
+// Name is the limit's ID as a word for chains and sets: inbound-2.
+func (r Rate) Name() string { return Word(strings.TrimSuffix(r.ID, ".rate")) }
+
+// Word is a path of the policy as a word for chains and sets: outbound-rules-0.
+func Word(path string) string {
+	return strings.Trim(strings.NewReplacer("[", "-", "].", "-", "]", "", ".", "-").Replace(path), "-")
+}
+
+// Limit is a limiter of a text, as its reader understood it.
+type Limit struct {
+	// Name is what the text calls it: it should be Rate.Name of some rate.
+	Name string
+	Rate // without its ID
+	// Exceeded is true where the limiter's unknown being true means that the limit
+	// is exceeded, false where it means that it is not.
+	Exceeded bool
+}
+
+// Options are how a list is written, beside what it says.
+type Options struct {
+	// Complete asks for a text that stands for everything on the host: what it
+	// does not say is not there once it is loaded.
+	Complete bool
+	// Separate allows several files, as lists kept in files of their own.
+	Separate bool
+	// Degrade leaves out what the firewall has no words for, so that nothing more
+	// is admitted than the list says.
+	Degrade bool
+	// Lang is the language of what is written for people: en or ja.
+	Lang string
+}
+
+// File is one file of a compiled policy. The first of several is the one to load.
+type File struct {
+	Name string
+	Text []byte
 }
 
 // String returns the rate as a policy has it: 6/min per source burst 10.

@@ -1,0 +1,217 @@
+package compile
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"sekimori/internal/firewall"
+	"sekimori/internal/firewall/acl"
+	"sekimori/packet"
+	"sekimori/policy"
+)
+
+// Difference is a packet about which a text and its policy disagree. It is a fault
+// of the compiler: nobody gets to see the text.
+type Difference struct {
+	Target Target
+	Way    firewall.Way
+	Packet packet.Packet
+	// Passes is what the text does with it; the policy does the opposite.
+	Passes bool
+}
+
+// Error shows the packet.
+func (d *Difference) Error() string {
+	does, wants := "refuses", "lets pass"
+	if d.Passes {
+		does, wants = wants, does
+	}
+	return fmt.Sprintf("the text for %s does not mean what the policy means: %s, it %s what the policy %s:\n  %s\nhint: this is a fault of sekimori, please report it with the policy",
+		d.Target, d.Way, does, wants, d.Packet)
+}
+
+// maxNodes bounds each question: some hundred megabytes.
+const maxNodes = 8_000_000
+
+// prove reads files back and compares their meaning with the policy's.
+func prove(b backend, files []acl.File, f *policy.File, lists Lists, host policy.Host, list *acl.List, degrade bool) (Proof, error) {
+	reading, err := b.read(files)
+	if err != nil {
+		return Proof{}, fmt.Errorf("the text for %s cannot be read back: %w", b.target, err)
+	}
+	p := prover{target: b.target, f: f, lists: lists, host: host, rates: ratesOf(list), degrade: degrade, limits: map[string]bool{}}
+	proof := Proof{Families: b.families, Ways: b.ways, Equivalent: true}
+	for _, family := range b.families {
+		p.judge = reading.Judge(family, namesOf(f, host), maxNodes)
+		for _, way := range b.ways {
+			var less *Difference
+			err := p.judge.Space().Do(func() error {
+				var err error
+				less, err = p.compare(way)
+				return err
+			})
+			if err != nil {
+				return Proof{}, err
+			}
+			if less != nil {
+				proof.Equivalent = false
+				proof.Less = append(proof.Less, *less)
+			}
+		}
+	}
+	proof.Limits = len(p.limits)
+	return proof, nil
+}
+
+type prover struct {
+	target  Target
+	f       *policy.File
+	lists   Lists
+	host    policy.Host
+	rates   map[string]acl.Rate // by name
+	degrade bool
+	judge   Judge
+	limits  map[string]bool // those that were compared
+}
+
+// compare holds the packets that the text lets pass on a way against those that
+// the policy does. With degrade, the difference may be that the text admits less:
+// then an example is returned.
+func (p *prover) compare(way firewall.Way) (*Difference, error) {
+	got, unknowns, err := p.identify(p.judge.Accepts(way))
+	if err != nil {
+		return nil, err
+	}
+	domain := p.judge.Domain(way)
+	want := p.f.Passes(p.judge.Space(), wayOf(way), p.lists, p.host, unknowns).And(domain)
+	got = got.And(domain)
+	if s, ok := got.Minus(want).Sample(); ok {
+		return nil, &Difference{p.target, way, s, true}
+	}
+	if s, ok := want.Minus(got).Sample(); ok {
+		d := &Difference{p.target, way, s, false}
+		if p.degrade {
+			return d, nil
+		}
+		return nil, d
+	}
+	return nil, nil
+}
+
+func wayOf(w firewall.Way) policy.Way {
+	return [...]policy.Way{policy.ToHost, policy.Through, policy.FromHost}[w]
+}
+
+// identify finds out what the unknowns of a text's meaning are to the policy: a
+// limiter in the text and a rate of the policy that are the same limit are one
+// unknown. Where a limiter has several, because it is asked in several places, they
+// become one: which packets ask it is compared all the same, and a back-end's
+// reader makes sure that no packet asks it twice.
+func (p *prover) identify(got packet.Set) (packet.Set, policy.Unknowns, error) {
+	sp := p.judge.Space()
+	unknowns := map[string]packet.Set{}
+	var faults []error
+	for _, key := range keysOf(got) {
+		here := sp.Unknown(key)
+		id := policy.OwnerKnown
+		if key != ownerKnown {
+			l, rate, err := p.limit(key)
+			if err != nil && !depends(got, key) {
+				continue // an unknown of another question
+			}
+			if err != nil {
+				faults = append(faults, err)
+				continue
+			}
+			id = rate.ID
+			if l.Exceeded {
+				here = here.Not()
+			}
+		}
+		first, twice := unknowns[id]
+		if !twice {
+			unknowns[id] = here
+			continue
+		}
+		is := func(k string) bool { return k == key }
+		yes := got.And(here).ExistsUnknowns(is)
+		no := got.Minus(here).ExistsUnknowns(is)
+		got = sp.If(first, yes, no)
+	}
+	return got, func(id string) packet.Set {
+		if s, ok := unknowns[id]; ok {
+			return s
+		}
+		return sp.Unknown(id)
+	}, errors.Join(faults...)
+}
+
+// limit looks up the limiter behind an unknown, and the rate that it has to be.
+func (p *prover) limit(key string) (acl.Limit, acl.Rate, error) {
+	l, ok := p.judge.Limit(key)
+	if !ok {
+		return l, acl.Rate{}, fmt.Errorf("the text for %s depends on what has no fixed answer: %s", p.target, key)
+	}
+	rate, ok := p.rates[l.Name]
+	if !ok {
+		return l, rate, fmt.Errorf("the text for %s has a limit %q that the policy has not", p.target, l.Name)
+	}
+	if l.Count != rate.Count || l.Per != rate.Per || l.PerSource != rate.PerSource || l.Burst != rate.Burst {
+		return l, rate, fmt.Errorf("the text for %s has the limit %s where %s says %s", p.target, l.Rate, rate.ID, rate)
+	}
+	p.limits[l.Name] = true
+	return l, rate, nil
+}
+
+// ownerKnown is the unknown by which package firewall says that a packet was sent
+// by a process of this host.
+const ownerKnown = "~ meta skuid is known"
+
+// keysOf returns the unknowns of a set's space, in order.
+func keysOf(s packet.Set) []string {
+	var keys []string
+	s.ExistsUnknowns(func(key string) bool {
+		keys = append(keys, key)
+		return false
+	})
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
+// depends tells whether a set depends on an unknown.
+func depends(s packet.Set, key string) bool {
+	return !s.ExistsUnknowns(func(k string) bool { return k == key }).Equal(s)
+}
+
+// ratesOf returns the rates of a list, by name.
+func ratesOf(l *acl.List) map[string]acl.Rate {
+	rates := map[string]acl.Rate{}
+	for _, s := range []*acl.Section{l.Inbound, l.Outbound, l.Forward} {
+		if s == nil {
+			continue
+		}
+		for _, r := range s.Rules {
+			if r.Rate != nil {
+				rates[r.Rate.Name()] = *r.Rate
+			}
+		}
+	}
+	return rates
+}
+
+// namesOf returns the interface names of a policy, with stand-ins for those that
+// patterns cover and for all others.
+func namesOf(f *policy.File, host policy.Host) []string {
+	names := []string{"lo", ":other"}
+	for _, n := range f.Interfaces(host) {
+		if start, ok := strings.CutSuffix(string(n), "*"); ok {
+			names = append(names, start+":other")
+		} else {
+			names = append(names, string(n))
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}

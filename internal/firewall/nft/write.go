@@ -1,0 +1,143 @@
+package nft
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+
+	"sekimori/internal/firewall/acl"
+)
+
+// Write returns the text that loads a list. It is the same for the same list.
+func Write(l *acl.List, o acl.Options) ([]acl.File, error) {
+	w := &writer{sets: map[string]bool{}, made: map[string]bool{}}
+	if o.Complete {
+		w.head = "flush ruleset\n"
+	}
+	for _, s := range []struct {
+		hook, name string
+		section    *acl.Section
+	}{{"input", "inbound", l.Inbound}, {"output", "outbound", l.Outbound}, {"forward", "forward", l.Forward}} {
+		if s.section != nil {
+			w.section(s.hook, s.name, s.section)
+		}
+	}
+	if len(w.unsupported) > 0 {
+		return nil, w.unsupported
+	}
+	return []acl.File{{Name: "sekimori.nft", Text: w.text()}}, nil
+}
+
+// writer gathers the parts of the table.
+type writer struct {
+	head        string
+	decls       bytes.Buffer // sets and maps
+	sets        map[string]bool
+	chains      []*chain
+	made        map[string]bool // names of chains
+	unsupported acl.UnsupportedList
+}
+
+// chain is a chain as it will stand in the text.
+type chain struct {
+	name  string
+	lines []string
+	why   string // of the last line
+}
+
+// chain begins a chain. A name that is taken gets a number.
+func (w *writer) chain(name string) *chain {
+	for n := 2; w.made[name]; n++ {
+		base, _, _ := strings.Cut(name, ".")
+		name = fmt.Sprintf("%s.%d", base, n)
+	}
+	w.made[name] = true
+	c := &chain{name: name}
+	w.chains = append(w.chains, c)
+	return c
+}
+
+// say writes why the next lines are there.
+func (c *chain) say(o acl.Origin) {
+	if o.Why == "" || o.Why == c.why {
+		return
+	}
+	c.why = o.Why
+	where := ""
+	if o.Line > 0 {
+		where = fmt.Sprintf("line %d: ", o.Line)
+	}
+	c.lines = append(c.lines, "# "+where+oneLine(o.Why))
+}
+
+// oneLine keeps what people wrote from ending a comment.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r == 0x2028 || r == 0x2029 {
+			return ' '
+		}
+		return r
+	}, s)
+}
+
+// rule adds a line made of parts; empty ones are left out.
+func (c *chain) rule(parts ...string) {
+	parts = slices.DeleteFunc(slices.Clone(parts), func(s string) bool { return s == "" })
+	c.lines = append(c.lines, strings.Join(parts, " "))
+}
+
+// comment is what a rule carries into the kernel: where it stands in the policy.
+func comment(o acl.Origin) string {
+	switch {
+	case o.Path == "":
+		return ""
+	case o.Line == 0:
+		return fmt.Sprintf("comment %q", o.Path)
+	}
+	return fmt.Sprintf("comment %q", fmt.Sprintf("%s, line %d", o.Path, o.Line))
+}
+
+// text puts everything together: the table is made so that it can be deleted, and
+// deleted so that nothing is left of an earlier one, all in one transaction.
+func (w *writer) text() []byte {
+	var b bytes.Buffer
+	b.WriteString("#!/usr/sbin/nft -f\n")
+	b.WriteString(w.head)
+	b.WriteString("table inet sekimori\ndelete table inet sekimori\ntable inet sekimori {\n")
+	b.Write(w.decls.Bytes())
+	for _, c := range w.chains {
+		fmt.Fprintf(&b, "\tchain %s {\n", c.name)
+		for _, l := range c.lines {
+			fmt.Fprintf(&b, "\t\t%s\n", l)
+		}
+		b.WriteString("\t}\n")
+	}
+	b.WriteString("}\n")
+	return b.Bytes()
+}
+
+// section writes the rules of a direction: a base chain, and what it leads to.
+func (w *writer) section(hook, name string, s *acl.Section) {
+	c := w.chain(hook)
+	verdict := map[acl.Action]string{acl.Accept: "accept", acl.Drop: "drop"}[s.Default]
+	c.lines = append(c.lines, fmt.Sprintf("type filter hook %s priority filter; policy %s", hook, verdict))
+	for rest := s.Rules; len(rest) > 0; {
+		n := slices.IndexFunc(rest, func(r acl.Rule) bool { return r.States != acl.New })
+		if n < 0 {
+			n = len(rest)
+		}
+		if n > 0 {
+			into := w.dispatch(name, rest[:n])
+			c.rule("ct state new", "jump", into)
+			rest = rest[n:]
+			continue
+		}
+		w.lines(c, rest[0], everyService)
+		rest = rest[1:]
+	}
+	if s.Default == acl.Drop {
+		c.say(s.Origin)
+		c.rule("counter drop", comment(s.Origin))
+	}
+}
