@@ -47,6 +47,8 @@ type Filter struct {
 	pref   *pattern
 	fail   []*pattern
 	ignore []*pattern
+	// journal says which entries of a journal count.
+	journal *JournalMatch
 }
 
 // Compile compiles all patterns of d. Every pattern that is refused is reported.
@@ -83,6 +85,11 @@ func Compile(d *Definition) (*Filter, error) {
 	if err := logdate.Check(d.DatePatterns); err != nil {
 		errs = append(errs, &Error{d.Pos["datepattern"], err.Error()})
 	}
+	journal, err := ParseJournalMatch(d.JournalMatch)
+	if err != nil {
+		errs = append(errs, &Error{d.Pos["journalmatch"], err.Error()})
+	}
+	f.journal = journal
 	if len(f.names) > maxFields {
 		errs = append(errs, &Error{d.Pos["failregex"], fmt.Sprintf("the patterns have %d different fields; at most %d can be", len(f.names), maxFields)})
 	}

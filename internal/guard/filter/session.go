@@ -112,6 +112,7 @@ type Session struct {
 	spare   []*record  // to be used again
 	retired []*record  // likewise, once the matches of this line are forgotten
 	done    bool       // nothing more is to be tried on this line
+	noDate  bool       // no date was found in this line
 	// lastDate is the time of the last line that had one.
 	lastDate float64
 	lastText string
@@ -148,6 +149,7 @@ func (s *Session) Line(line []byte) []Match { return s.line(line, nil) }
 func (s *Session) line(line []byte, only []uint64) []Match {
 	line = s.begin(line)
 	from, to, ok := s.dates.Find(s.m, line, &s.budget)
+	s.noDate = !ok
 	now := float64(s.set.Clock.Now.Unix())
 	t := stamp{}
 	switch {

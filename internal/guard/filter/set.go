@@ -192,6 +192,11 @@ type Run struct {
 	found    []int32
 	out      []Hit
 	lines    uint64
+	// distrusted are sessions, by filter, of journal entries that are of somebody
+	// else; refused is what they find.
+	distrusted []*Session
+	refused    []Hit
+	undated    bool // the last line mattered to a filter and has no date
 }
 
 // NewRun returns a Run over a log. What is set in settings holds for all filters.
@@ -230,18 +235,26 @@ func (r *Run) Lines() uint64 { return r.lines }
 // a match costs no allocation.
 func (r *Run) Line(line []byte) []Hit {
 	r.lines++
+	r.undated = false
 	if !r.candidates(line) {
 		return nil
 	}
 	for _, i := range r.touched {
 		r.collect(i, r.sessions[i].line(line, r.masks[i]))
+		r.undated = r.undated || r.sessions[i].noDate
 		clear(r.masks[i])
 	}
 	for _, i := range r.set.always {
 		r.collect(int32(i), r.sessions[i].line(line, nil))
+		r.undated = r.undated || r.sessions[i].noDate
 	}
 	return r.out
 }
+
+// Undated reports whether the last line, given to Line, has a literal of a
+// pattern, but no date that its filter understands: whatever stands for the date
+// is in the way of the patterns.
+func (r *Run) Undated() bool { return r.undated }
 
 // LineAt reads a line whose time is known.
 func (r *Run) LineAt(line []byte, seconds float64) []Hit {
