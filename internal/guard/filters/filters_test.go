@@ -56,6 +56,37 @@ func TestEveryFilterIsListedAndCompilesInAllModes(t *testing.T) {
 	}
 }
 
+// An entry of a journal counts only if the service itself wrote it: each
+// alternative asks for something that an ordinary user's process cannot have. A
+// name (_COMM) is none: anybody may call a program sshd.
+func TestJournalEntriesHaveToBeOfTheService(t *testing.T) {
+	for _, e := range All() {
+		m := compile(t, e.Name, nil).Journal()
+		if m.Forgeable() {
+			t.Errorf("%s: anybody may write entries that count: %q", e.Name, m)
+		}
+		for alternative := range strings.SplitSeq(m.String(), " + ") {
+			trusted := false
+			for term := range strings.FieldsSeq(alternative) {
+				field, value, _ := strings.Cut(term, "=")
+				switch field {
+				case "_SYSTEMD_UNIT":
+					trusted = trusted || strings.HasSuffix(value, ".service") && !strings.HasPrefix(value, "user@")
+				case "_SYSTEMD_SLICE":
+					trusted = trusted || strings.HasPrefix(value, "system-") && strings.HasSuffix(value, ".slice")
+				case "_UID":
+					trusted = trusted || value == "0"
+				case "_EXE":
+					trusted = trusted || strings.HasPrefix(value, "/usr/bin/") || strings.HasPrefix(value, "/bin/")
+				}
+			}
+			if !trusted {
+				t.Errorf("%s: a user may write entries with %s", e.Name, alternative)
+			}
+		}
+	}
+}
+
 // A sample file has lines "+ADDRESS USER<tab>line" of what must be found,
 // "-<tab>line" of what must not, "=MODE" for the mode of what follows.
 func TestSamples(t *testing.T) {

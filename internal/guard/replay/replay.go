@@ -63,6 +63,12 @@ type Result struct {
 	Undated   uint64 // failures without a date of their own
 	Unnamed   uint64 // failures with a name or identifier instead of an address
 	Others    uint64 // failures of sources beyond those that are listed
+	Future    uint64 // failures that are dated more than a day after their log was written
+	Early     uint64 // failures before Options.Since; the last of them was at EarlyLast
+	EarlyLast time.Time
+	// Forged tells of journal entries that look like failures of a service, but
+	// were written by somebody else.
+	Forged []Forged
 }
 
 // A Source is one address, or network, that failed.
@@ -81,14 +87,6 @@ type User struct {
 	Name     string
 	Failures int
 	Sources  int // different ones, up to 100
-}
-
-// A File says what became of an input.
-type File struct {
-	Name, Format string
-	Lines        uint64
-	Long         int
-	Fault        string // that ended it before its end; "" if none
 }
 
 // maxTracked bounds how many sources and names a Result counts.
@@ -118,9 +116,13 @@ type stream struct {
 	queue   []event
 	total   *uint64
 	result  *Result
+	newest  float64
+	forged  []*Forged // by jail
+	keep    []string  // fields of a journal that matter
 }
 
-// Run replays inputs.
+// Run replays inputs. A log that cannot be read, or not to its end, is no error,
+// but told of in Files; what was read of it counts.
 func Run(ctx context.Context, inputs []Input, o Options) (*Result, error) {
 	if o.Local == nil {
 		o.Local = time.UTC
@@ -134,9 +136,13 @@ func Run(ctx context.Context, inputs []Input, o Options) (*Result, error) {
 		filters = append(filters, j.Filter)
 	}
 	set := filter.NewSet(filters...)
+	keep := KeptFields(filters...)
+	forged := make([]*Forged, len(o.Jails))
 	var streams []*stream
 	for _, g := range groups(inputs) {
-		streams = append(streams, &stream{o: &o, inputs: g, set: set, lib: &logdate.Library{}, total: &res.Lines, result: res})
+		streams = append(streams, &stream{
+			o: &o, inputs: g, set: set, lib: &logdate.Library{}, total: &res.Lines, result: res, forged: forged, keep: keep,
+		})
 	}
 	for {
 		s, err := earliest(ctx, streams)
@@ -153,6 +159,16 @@ func Run(ctx context.Context, inputs []Input, o Options) (*Result, error) {
 	for _, s := range streams {
 		for _, f := range s.files {
 			res.Files = append(res.Files, *f)
+		}
+		for i := range o.Jails {
+			if s.run != nil {
+				res.Exhausted += s.run.Session(i).Counts().Exhausted
+			}
+		}
+	}
+	for _, f := range forged {
+		if f != nil {
+			res.Forged = append(res.Forged, *f)
 		}
 	}
 	t.finish()
@@ -210,14 +226,28 @@ func (s *stream) fill(ctx context.Context) error {
 
 func (s *stream) line(l source.Line) {
 	var hits []filter.Hit
-	if l.Timed {
-		hits = s.run.LineAt(l.Text, l.Seconds)
-	} else {
-		hits = s.run.Line(l.Text)
+	switch {
+	case l.Journal:
+		var refused []filter.Hit
+		seconds := l.Seconds
+		if !l.Timed {
+			seconds = s.newest
+		}
+		hits, refused = s.run.Entry(l.Text, seconds, l.Has)
+		for i := range refused {
+			s.refuse(refused[i].Filter, &l)
+		}
+	default:
+		if hits = s.run.Line(l.Text); s.run.Undated() && len(hits) == 0 && Dated(l.Text) {
+			s.noDate(l.Text)
+		}
 	}
 	for i := range hits {
 		h := &hits[i]
-		if !h.Dated {
+		if h.Time > s.newest+24*60*60 {
+			s.result.Future++
+		}
+		if !h.Dated || l.Journal && !l.Timed {
 			s.result.Undated++
 		}
 		s.queue = append(s.queue, event{
@@ -240,7 +270,8 @@ func (s *stream) open() error {
 	s.files, s.current = append(s.files, f), f
 	r, err := in.Open()
 	if err != nil {
-		return fmt.Errorf("%s: %w", in.Name, err)
+		f.Fault = err.Error()
+		return nil
 	}
 	lines, err := source.NewReader(r)
 	if err != nil {
@@ -248,8 +279,10 @@ func (s *stream) open() error {
 		f.Fault = err.Error()
 		return nil
 	}
+	lines.Keep(s.keep...)
 	s.reader, s.file, f.Format = lines, r, lines.Format()
 	now := in.Newest
+	s.newest = float64(now.Unix())
 	if s.run == nil {
 		s.run, err = s.set.NewRun(filter.Settings{
 			Clock: logdate.Clock{Now: now, Local: s.o.Local}, Year: now.Year(), Library: s.lib,
@@ -264,15 +297,10 @@ func (s *stream) end(err error) {
 	if !errors.Is(err, io.EOF) {
 		s.current.Fault = err.Error()
 	}
-	s.current.Long = s.reader.Flaws().Long
+	s.current.Flaws = s.reader.Flaws()
 	s.reader.Close()
 	s.file.Close()
 	s.reader = nil
-	if len(s.inputs) == 0 {
-		for i := range s.o.Jails {
-			s.result.Exhausted += s.run.Session(i).Counts().Exhausted
-		}
-	}
 }
 
 // groups puts rotations of one log together, the oldest first. Which is older is

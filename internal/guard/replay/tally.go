@@ -33,10 +33,13 @@ const maxDifferent = 100
 func (t *tally) count(e *event, o *Options, st *guard.State) {
 	sec := int64(e.time)
 	at := time.Unix(sec, int64((e.time-float64(sec))*1e9)).UTC()
+	r := t.result
 	if at.Before(o.Since) {
+		if r.Early++; at.After(r.EarlyLast) {
+			r.EarlyLast = at
+		}
 		return
 	}
-	r := t.result
 	r.Failures++
 	if r.First.IsZero() || at.Before(r.First) {
 		r.First = at
