@@ -2,8 +2,14 @@
 
 package observe
 
-import "context"
+import (
+	"context"
+
+	"sekimori/internal/observe/rootfs"
+)
 
 const liveSupported = false
 
 func (c *collector) liveKernel(context.Context) []link { return nil }
+
+func readConnections(context.Context, rootfs.FS) ([]connection, error) { return nil, ErrNotLinux }

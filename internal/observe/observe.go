@@ -123,25 +123,52 @@ func (c *collector) processes(ctx context.Context, o owners) {
 		c.unseen(host.Unseen{Section: host.SectionProcesses, Reason: "user names: " + err.Error()})
 	}
 	netns, _ := c.files.Source.ReadLink("proc/thread-self/ns/net")
-	r := processReader{files: c.files, users: users, netns: netns, unseen: map[string]int{}}
+	r := processReader{files: c.files, users: users, netns: netns, booted: c.snap.System.Started, audit: c.options.Audit}
+	if c.options.Audit {
+		pids = o.all
+		c.connections(ctx, o)
+	}
 	var ids []containerID
-	for _, pid := range pids {
-		p, place, ok := r.read(pid)
-		if !ok {
+	hidden := 0
+	for _, p := range r.readAll(ctx, pids) {
+		if p.gone || p.PID == 0 {
 			continue
 		}
-		c.snap.Processes = append(c.snap.Processes, p)
-		if place.container != "" {
-			ids = append(ids, containerID{place.container, place.runtime})
+		if p.noExe {
+			hidden++
+		}
+		c.snap.Processes = append(c.snap.Processes, p.Process)
+		if p.place.container != "" {
+			ids = append(ids, containerID{p.place.container, p.place.runtime})
 		}
 	}
-	for what, n := range r.unseen {
-		c.unseen(host.Unseen{Section: host.SectionProcesses, Reason: fmt.Sprintf("%s could not be read for %d processes", what, n)})
+	if hidden > 0 {
+		c.unseen(host.Unseen{Section: host.SectionProcesses, Reason: fmt.Sprintf("the binaries of %d processes could not be read", hidden)})
 	}
 	var notes []host.Unseen
 	c.snap.Containers, notes = readContainers(c.files, ids)
 	c.unseen(notes...)
 	c.packages(ctx)
+}
+
+// connections sorts and counts the TCP connections that are open.
+func (c *collector) connections(ctx context.Context, o owners) {
+	var list []connection
+	var err error
+	switch {
+	case c.options.Root == nil:
+		list, err = readConnections(ctx, c.files)
+	case c.files.Exists("proc/net/tcp"):
+		list, err = procConnections(c.files, "proc/net")
+	default:
+		err = errors.New("only files were read, not a live kernel")
+	}
+	if err != nil {
+		c.unseen(host.Unseen{Section: host.SectionConnections, Reason: err.Error()})
+	}
+	if tally(c.snap, list, o.byInode) || len(list) == maxConnections {
+		c.unseen(host.Unseen{Section: host.SectionConnections, Reason: "there are more connections than can be listed"})
+	}
 }
 
 // hostPath reports whether a process's binary is a file of the host: a process

@@ -1,12 +1,16 @@
 package observe
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"sekimori/internal/host"
 	"sekimori/internal/observe/rootfs"
@@ -25,6 +29,8 @@ type owners struct {
 	// hidden counts the processes whose files may not be listed.
 	hidden int
 	err    error
+	// all are the processes there were.
+	all []int
 }
 
 // findOwners goes through the open files of all processes once. A process or
@@ -43,6 +49,7 @@ func findOwners(f rootfs.FS) owners {
 		}
 	}
 	slices.Sort(pids)
+	o.all = pids
 	for _, pid := range pids {
 		o.scan(f, pid)
 	}
@@ -153,36 +160,72 @@ type processReader struct {
 	files  rootfs.FS
 	users  map[uint32]string
 	netns  string // of the observed host, as /proc/PID/ns/net reads
-	unseen map[string]int
+	booted time.Time
+	// audit asks for all that is in host.Process, of all processes.
+	audit bool
 }
 
-// read gives what /proc tells about one process, false where it is gone.
-func (r *processReader) read(pid int) (host.Process, placement, bool) {
+// seenProcess is what was read about one process.
+type seenProcess struct {
+	host.Process
+	place placement
+	// noExe says that its binary could not be read, gone that there is nothing
+	// to tell: it has ended, or is a thread of the kernel.
+	noExe, gone bool
+}
+
+// readAll reads processes with a few workers, in the order of the list.
+func (r *processReader) readAll(ctx context.Context, pids []int) []seenProcess {
+	out := make([]seenProcess, len(pids))
+	var next atomic.Int64
+	var wait sync.WaitGroup
+	for range min(processWorkers, len(pids)) {
+		wait.Go(func() {
+			for ctx.Err() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= len(pids) {
+					return
+				}
+				out[i] = r.read(pids[i])
+			}
+		})
+	}
+	wait.Wait()
+	return out
+}
+
+// processWorkers is how many processes are read at the same time.
+const processWorkers = 4
+
+// read gives what /proc tells about one process.
+func (r *processReader) read(pid int) seenProcess {
 	dir := "proc/" + strconv.Itoa(pid)
-	p := host.Process{PID: pid}
+	p := seenProcess{Process: host.Process{PID: pid}}
 	status, err := r.files.Proc(dir + "/status")
 	if err != nil {
-		return p, placement{}, false
+		p.gone = true
+		return p
 	}
 	p.Name, p.UID = statusFields(string(status))
 	p.User = r.users[p.UID]
 	exe, err := r.files.Source.ReadLink(dir + "/exe")
-	if err != nil {
-		r.unseen["its binary"]++
-	}
+	// A zombie has none; a process that is not ours hides it.
+	p.noExe = err != nil && (!r.audit || errors.Is(err, fs.ErrPermission))
 	p.Exe, p.Deleted = strings.CutSuffix(exe, " (deleted)")
 	if line, err := r.files.Proc(dir + "/cmdline"); err == nil {
 		p.Argv = commandLine(line)
 	}
-	var place placement
 	if cgroup, err := r.files.Proc(dir + "/cgroup"); err == nil {
-		place = parseCgroup(string(cgroup))
+		p.place = parseCgroup(string(cgroup))
 	}
-	p.Unit, p.UserUnit, p.Container = place.unit, place.user, place.container
+	p.Unit, p.UserUnit, p.Container = p.place.unit, p.place.user, p.place.container
 	if ns, err := r.files.Source.ReadLink(dir + "/ns/net"); err == nil && r.netns != "" {
 		p.OtherNetNS = ns != r.netns
 	}
-	return p, place, true
+	if r.audit {
+		p.gone = !r.more(&p.Process)
+	}
+	return p
 }
 
 // statusFields reads the name and effective uid of /proc/PID/status.

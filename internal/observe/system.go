@@ -20,6 +20,10 @@ func readSystem(f rootfs.FS) (host.System, []host.Unseen) {
 		Kernel:   f.Line("proc/sys/kernel/osrelease"),
 		BootID:   f.Line("proc/sys/kernel/random/boot_id"),
 	}
+	if data, err := f.Proc("proc/stat"); err == nil {
+		s.Started = bootTime(string(data))
+	}
+	s.MachineID, _ = f.Look("etc/machine-id")
 	if s.Hostname == "" {
 		if data, err := f.Read("etc/hostname", rootfs.Small); err == nil {
 			s.Hostname = strings.TrimSpace(string(data))
