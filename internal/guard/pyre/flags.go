@@ -3,44 +3,55 @@ package pyre
 import "strings"
 
 // inlineFlags reads (?imsx) at the start of the pattern, which holds for all of
-// it, and (?i-s:...), which holds inside.
+// it, and (?i-s:...), which holds inside. What is refused is what Python 3.11
+// refuses (Lib/re/_parser.py, _parse_flags).
 func (p *parser) inlineFlags(start int) (n *node, global bool) {
-	on, off, minus := Flags(0), Flags(0), false
-	for {
-		if !p.more() {
-			p.fail(start, "missing -, : or )")
+	on, end := p.flagLetters(start, ")-:", "missing -, : or )")
+	if on&ASCII != 0 && strings.ContainsRune(p.src[start:p.pos], 'u') {
+		p.fail(start, "flags a and u are incompatible")
+	}
+	off := Flags(0)
+	switch {
+	case end == ')' && p.src[start:p.pos] == "(?)":
+		p.fail(start, "unknown extension ?)")
+	case end == ')':
+		if start != 0 && strings.TrimLeft(p.src[:start], " \t\n\r\f\v") != "" && !onlyFlags(p.src[:start]) {
+			p.fail(start, "global flags not at the start of the expression")
 		}
-		c := p.next()
-		switch c {
-		case ')':
-			if minus {
-				p.fail(start, "missing :")
-			}
-			if start != 0 && strings.TrimLeft(p.src[:start], " \t\n\r\f\v") != "" && !onlyFlags(p.src[:start]) {
-				p.fail(start, "global flags not at the start of the expression")
-			}
-			p.flags |= on
-			return nil, true
-		case ':':
-			p.flags = p.flags&^off | on
-			return p.closing(p.alternatives(), start), false
-		case '-':
-			if minus {
-				p.fail(start, "unknown flag")
-			}
-			minus = true
-			continue
-		}
-		f, ok := flagOf(c)
-		switch {
-		case !ok:
-			p.fail(start, "unknown extension ?%c", c)
-		case minus:
-			off |= f
-		default:
-			on |= f
+		p.flags |= on
+		return nil, true
+	case end == '-':
+		from := p.pos
+		off, _ = p.flagLetters(start, ":", "missing :")
+		switch turned := p.src[from : p.pos-1]; {
+		case turned == "":
+			p.fail(start, "missing flag")
+		case strings.ContainsAny(turned, "au"):
+			p.fail(start, "cannot turn off flags a and u")
+		case on&off != 0:
+			p.fail(start, "flag turned on and off")
 		}
 	}
+	p.flags = p.flags&^off | on
+	return p.closing(p.alternatives(), start), false
+}
+
+// flagLetters reads letters up to one of the ends, which it returns.
+func (p *parser) flagLetters(start int, ends, missing string) (Flags, rune) {
+	var flags Flags
+	for p.more() {
+		c := p.next()
+		if strings.ContainsRune(ends, c) {
+			return flags, c
+		}
+		f, ok := flagOf(c)
+		if !ok {
+			p.fail(start, "unknown extension ?%c", c)
+		}
+		flags |= f
+	}
+	p.fail(start, "%s", missing)
+	return 0, 0
 }
 
 // onlyFlags reports whether s is nothing but earlier global flags.

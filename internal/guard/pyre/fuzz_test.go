@@ -41,8 +41,8 @@ func FuzzAgainstPython(f *testing.F) {
 	})
 }
 
-// unknownToUs names what Python has and log patterns have never had: locale
+// unknownToUs names what Python has and log patterns have never had: locale, template
 // flags, and characters that are equal only by a table of Python's own.
 func unknownToUs(pattern string) bool {
-	return strings.Contains(pattern, "(?L") || strings.Contains(pattern, "(?a") || strings.Contains(pattern, "(?i") && !isASCII(pattern)
+	return strings.Contains(pattern, "(?L") || strings.Contains(pattern, "(?a") || strings.Contains(pattern, "(?t") || strings.Contains(pattern, "(?i") && !isASCII(pattern)
 }
