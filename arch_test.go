@@ -53,6 +53,7 @@ var layers = []layer{
 		pattern: "internal/compile", pure: true,
 		may: []string{"packet", "policy", "internal/host", "internal/firewall", "internal/firewall/*"},
 	},
+	{pattern: "internal/firewall/winfw", may: []string{"packet", "internal/firewall/acl"}, pure: true},
 	{pattern: "internal/firewall/ipfw", may: []string{"packet", "internal/firewall/acl"}, pure: true},
 	{pattern: "internal/host", may: []string{"internal/firewall", "internal/firewall/kernel"}, pure: true},
 	{pattern: "internal/host/sshd", pure: true},
@@ -95,7 +96,8 @@ var layers = []layer{
 		ext:     []string{"golang.org/x/sys/", "github.com/mdlayher/netlink", "github.com/cilium/ebpf", "modernc.org/sqlite"},
 	},
 	{pattern: "internal/lab", ext: []string{"golang.org/x/sys/"}, exec: true},
-	{pattern: "internal/referee"}, // tests alone
+	{pattern: "internal/compile/policygen", pure: true}, // tests alone
+	{pattern: "internal/referee"},                       // tests alone
 	{
 		pattern: "cmd/sekimori",
 		may: []string{

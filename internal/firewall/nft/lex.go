@@ -62,7 +62,7 @@ func (l *lexer) next() (token, error) {
 		case strings.IndexByte("{},:@;&", c) >= 0 && !l.inAddress():
 			l.pos++
 			return token{mark, string(c), l.line, l.pos - 1}, nil
-		case wordByte(c):
+		case wordByte(c), l.inAddress():
 			return l.word(), nil
 		case c == '[': // an address of IPv6 with a port: [2001:db8::1]:443
 			return l.word(), nil

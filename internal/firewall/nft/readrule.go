@@ -529,7 +529,7 @@ func (b *builder) update() error {
 		return b.fail("set %s forgets sources before they may do all again", name)
 	}
 	l.PerSource = true
-	l.Name = strings.TrimSuffix(strings.TrimSuffix(strings.TrimPrefix(name, "rate-"), "-4"), "-6")
+	l.Name = strings.TrimPrefix(name[:max(0, len(name)-2)], "rate-") // rate-NAME-4
 	r := b.reader
 	r.table.uses[name]++
 	b.family(s.kind == "ipv6_addr")
