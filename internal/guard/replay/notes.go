@@ -99,4 +99,3 @@ func Dated(text []byte) bool {
 	}
 	return false
 }
-

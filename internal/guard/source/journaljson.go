@@ -65,7 +65,7 @@ func (j *jsonEntries) nextLine() (Line, error) {
 			continue
 		}
 		if j.r.flaws.Long > long {
-			j.bad(fmt.Errorf("an entry of more than %d bytes", maxJSON))
+			j.bad(j.r.num, fmt.Errorf("an entry of more than %d bytes", maxJSON))
 			continue
 		}
 		if line, ok := j.object(l); ok {
@@ -87,10 +87,10 @@ func (j *jsonEntries) next() (Line, error) {
 	}
 }
 
-func (j *jsonEntries) bad(err error) {
+func (j *jsonEntries) bad(line int, err error) {
 	f := &j.r.flaws
 	if f.Bad++; f.Bad == 1 {
-		f.FirstBad, f.Why = max(j.r.num, 1), err.Error()
+		f.FirstBad, f.Why = line, err.Error()
 	}
 }
 
@@ -99,12 +99,13 @@ func (j *jsonEntries) bad(err error) {
 // { begins another.
 func (j *jsonEntries) span() ([]byte, error) {
 	j.buf = j.buf[:0]
-	depth, quoted, escaped := 0, false, false
+	j.r.num = max(j.r.num, 1) // the line that is being read
+	depth, start, quoted, escaped := 0, 0, false, false
 	for {
 		c, err := j.b.ReadByte()
 		switch {
 		case err != nil && depth > 0:
-			return nil, cutOff(fmt.Sprintf("in an entry, in line %d", j.r.num+1), err)
+			return nil, cutOff(fmt.Sprintf("in an entry, in line %d", j.r.num), err)
 		case errors.Is(err, io.EOF) && j.array && j.open:
 			return nil, cutOff("before the end of the array", err)
 		case err != nil:
@@ -116,7 +117,7 @@ func (j *jsonEntries) span() ([]byte, error) {
 		if depth == 0 {
 			switch c {
 			case '{':
-				depth = 1
+				depth, start = 1, j.r.num
 				j.buf = append(j.buf, c)
 			case '[':
 				j.open = true
@@ -124,7 +125,7 @@ func (j *jsonEntries) span() ([]byte, error) {
 				j.open = false
 			case ' ', '\t', '\r', '\n', ',', 0x1e:
 			default:
-				j.bad(fmt.Errorf("%q stands between entries", c))
+				j.bad(j.r.num, fmt.Errorf("%q stands between entries", c))
 				if err := j.skipLine(); err != nil {
 					return nil, err
 				}
@@ -136,7 +137,7 @@ func (j *jsonEntries) span() ([]byte, error) {
 		}
 		switch {
 		case quoted && c == '\n':
-			j.bad(errors.New("a line end inside of a string"))
+			j.bad(start, errors.New("a line end inside of a string"))
 			j.buf, depth, quoted, escaped = j.buf[:0], 0, false, false
 		case escaped:
 			escaped = false
@@ -146,8 +147,8 @@ func (j *jsonEntries) span() ([]byte, error) {
 			quoted = !quoted
 		case quoted:
 		case c == '{':
-			j.bad(errors.New("an entry that does not end"))
-			j.buf, depth = append(j.buf[:0], c), 1
+			j.bad(start, errors.New("an entry that does not end"))
+			j.buf, depth, start = append(j.buf[:0], c), 1, j.r.num
 		case c == '[':
 			depth++
 		case c == '}' || c == ']':
@@ -174,12 +175,12 @@ func (j *jsonEntries) skipLine() error {
 // object makes a line of an entry. One that is none, or has no message, is counted.
 func (j *jsonEntries) object(l []byte) (Line, bool) {
 	if len(l) > maxJSON {
-		j.bad(fmt.Errorf("an entry of more than %d bytes", maxJSON))
+		j.bad(j.r.num, fmt.Errorf("an entry of more than %d bytes", maxJSON))
 		return Line{}, false
 	}
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(l, &fields); err != nil {
-		j.bad(err)
+		j.bad(j.r.num, err)
 		return Line{}, false
 	}
 	e := &j.entry
@@ -189,7 +190,7 @@ func (j *jsonEntries) object(l []byte) (Line, bool) {
 			continue
 		}
 		if string(v) == "null" && k == "MESSAGE" {
-			j.bad(errors.New("the message is left out for its length (journalctl --all writes it)"))
+			j.bad(j.r.num, errors.New("the message is left out for its length (journalctl --all writes it)"))
 			return Line{}, false
 		}
 		for _, b := range jsonValues(v) {
