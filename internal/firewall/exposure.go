@@ -106,9 +106,19 @@ type Exposure struct {
 	rules    *Ruleset
 }
 
+// accessFlow is a flow whose packets are those of Set that are also in given and
+// in under. Most questions are about one port: what the whole flow would be is not
+// worked out.
 type accessFlow struct {
 	Flow
+	given   packet.Set // what set out
+	under   packet.Set // what has to hold for them to pass, all packets where nothing
 	reasons reasonIndex
+}
+
+// among returns the packets of the flow that are in s.
+func (f *accessFlow) among(s packet.Set) packet.Set {
+	return s.And(f.given).And(f.Set).And(f.under)
 }
 
 // NewExposure evaluates the ruleset for everything that can arrive from outside.
@@ -131,27 +141,14 @@ func (x *Exposure) evaluate(rs *Ruleset) {
 	x.own = x.excluded.Prefixes(packet.Src)
 	x.outside = e.newFromOutside().Minus(x.excluded)
 	x.rules = rs
-	in := e.accepting(rs, WayInput, e.withoutOutput(x.outside))
-	x.policies = index(in.Refused)
-	x.inside = accessFlows(in.Flows)
-	if !translates(rs) {
-		return
+	inside, refused := e.accepting(rs, WayInput, e.withoutOutput(x.outside))
+	x.inside = inside
+	if translates(rs) {
+		through, others := e.accepting(rs, WayForward, x.outside)
+		x.through = slices.DeleteFunc(through, func(f accessFlow) bool { return f.Translated == nil })
+		refused = slices.Concat(refused, others)
 	}
-	fwd := e.accepting(rs, WayForward, x.outside)
-	x.policies = index(slices.Concat(in.Refused, fwd.Refused))
-	for _, f := range fwd.Flows {
-		if f.Translated != nil {
-			x.through = append(x.through, accessFlow{f, index(f.Accepted)})
-		}
-	}
-}
-
-func accessFlows(flows []Flow) []accessFlow {
-	var out []accessFlow
-	for _, f := range flows {
-		out = append(out, accessFlow{f, index(f.Accepted)})
-	}
-	return out
+	x.policies = index(refused)
 }
 
 // delivered returns what gets to the sockets of a protocol: connections that
@@ -166,17 +163,24 @@ func (x *Exposure) delivered(p Port) []accessFlow {
 		e := x.e
 		s := e.fromOutside(packet.New | packet.Untracked | packet.Invalid).Minus(x.excluded)
 		s = s.And(e.space.Values(packet.Protocol, packet.Range{Lo: uint64(p.Protocol), Hi: uint64(p.Protocol)}))
-		flows = accessFlows(e.accepting(x.rules, WayInput, e.withoutOutput(s)).Flows)
+		flows, _ = e.accepting(x.rules, WayInput, e.withoutOutput(s))
 		x.raw[p.Protocol] = flows
 	}
 	return flows
 }
 
-// accepting is [Engine.Follow] with the reasons of what is accepted, and of the
-// refusals those by policies alone.
-func (e *Engine) accepting(rs *Ruleset, way Way, in packet.Set) Result {
+// accepting is [Engine.Follow] for the flows alone, with the reasons of what is
+// accepted, and of the refusals those by policies.
+func (e *Engine) accepting(rs *Ruleset, way Way, in packet.Set) (flows []accessFlow, refused []Reason) {
 	f := &follower{e: e, rs: rs, calls: newCallGraph(rs), way: way, reasons: true}
-	return f.run(in)
+	f.follow(in)
+	for _, fl := range f.res.Flows {
+		flows = append(flows, accessFlow{fl, in, e.space.All(), index(fl.Accepted)})
+	}
+	if fl := f.otherWay(); !fl.Set.Empty() {
+		flows = append(flows, accessFlow{fl, in, f.admitted, index(nil)})
+	}
+	return flows, f.res.Refused
 }
 
 // translates reports whether a ruleset rewrites destinations, or may do so.
@@ -333,7 +337,7 @@ func (x *Exposure) blocked(p Port) *Because {
 	plain := e.newEnv()
 	sent := e.withoutOutput(x.outside.And(x.arrives(p, &plain, e.hostPrefixes())))
 	for i := range x.inside {
-		sent = sent.Minus(x.inside[i].Set.May())
+		sent = sent.Minus(x.inside[i].among(sent).May())
 	}
 	one, ok := sent.Sample()
 	if !ok {

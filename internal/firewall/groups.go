@@ -63,7 +63,7 @@ func (x *Exposure) group(p Port, s Sources, groups []netip.Prefix) netip.Prefix 
 	flows := x.delivered(p)
 	for i := range flows {
 		f := &flows[i]
-		all = all.Or(f.Set.And(x.arrives(p, &f.env, groups)))
+		all = all.Or(f.among(x.arrives(p, &f.env, groups)))
 	}
 	possible, _ := x.e.Possible(all.And(x.e.space.Prefixes(packet.Src, s.Sources...)))
 	if ps := possible.Prefixes(packet.Dst); len(ps) > 0 {

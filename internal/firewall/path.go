@@ -79,6 +79,7 @@ type follower struct {
 	trace    func(visit)
 	enter    func(h Hook)                              // told of each hook, or nil
 	policy   func(c *Chain, reached, ended packet.Set) // told of each policy that decides, or nil
+	start    env                                       // of the packets that set out
 	flows    []Flow
 	res      Result
 	// admitted are the packets that may pass whatever the rules say.
@@ -98,14 +99,23 @@ func (e *Engine) Follow(rs *Ruleset, way Way, in packet.Set, reasons bool) Resul
 }
 
 func (f *follower) run(in packet.Set) Result {
+	f.follow(in)
+	f.admit()
+	f.res.within(in, f.refusals)
+	return f.res
+}
+
+// follow sends packets through the hooks. What it leaves in f.res does not look
+// at what all packets of in have in common, and does not know of f.admitted.
+func (f *follower) follow(in packet.Set) {
 	none := f.e.space.None()
 	f.res = Result{Accept: none, Drop: none, Reject: none}
 	f.admitted = none
 	v := f.e.newEnv()
 	v.version = f.e.nextVersion()
-	given := in
 	v.known, in = f.e.assume(in)
 	noOut := v.known.noOut
+	f.start = v
 	f.flows = []Flow{{Set: in, env: v}}
 	f.obstacles()
 	f.vrfs()
@@ -127,24 +137,32 @@ func (f *follower) run(in packet.Set) Result {
 		f.res.Accept = f.res.Accept.Or(fl.Set)
 		f.res.Flows = append(f.res.Flows, fl)
 	}
-	f.admit(v)
-	f.res.within(given, f.refusals)
-	return f.res
 }
 
 // admit makes undecided what was refused, where something that could not be
 // evaluated may have sent it another way.
-func (f *follower) admit(v env) {
-	e := f.e
-	v.tracked = true
-	extra := f.admitted.And(f.res.Drop.Or(f.res.Reject)).Minus(f.res.Accept)
+func (f *follower) admit() {
+	fl := f.otherWay()
+	extra := fl.Set.And(f.admitted)
 	if extra.Empty() {
 		return
 	}
 	f.res.Accept = f.res.Accept.Or(extra)
 	f.res.Drop, f.res.Reject = f.res.Drop.Minus(extra), f.res.Reject.Minus(extra)
-	v.version = e.nextVersion()
-	f.res.Flows = append(f.res.Flows, Flow{Set: extra, env: v})
+	fl.Set = extra
+	f.res.Flows = append(f.res.Flows, fl)
+}
+
+// otherWay are the packets that were refused, as they would go another way where
+// f.admitted holds. There are none where it never does.
+func (f *follower) otherWay() Flow {
+	v := f.start
+	v.tracked = true
+	v.version = f.e.nextVersion()
+	if f.admitted.Empty() {
+		return Flow{Set: f.e.space.None(), env: v}
+	}
+	return Flow{Set: f.res.Drop.Or(f.res.Reject).Minus(f.res.Accept), env: v}
 }
 
 // leavesUnknown makes the rules of the hooks before routing see no output

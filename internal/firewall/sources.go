@@ -21,7 +21,7 @@ func (x *Exposure) reach(p Port, flows []accessFlow, want func(*env) packet.Set)
 	var hits []hit
 	for i := range flows {
 		f := &flows[i]
-		if s := x.meet(p, f.Set, want(&f.env)); !s.Empty() {
+		if s := x.meet(p, f, want(&f.env)); !s.Empty() {
 			hits = append(hits, hit{f, s})
 			all = all.Or(s)
 		}
@@ -85,7 +85,7 @@ func (e *Engine) comingBy(s packet.Set, name string) packet.Set {
 // meet returns the packets of a flow that are wanted. Where all of them have the
 // port's number, the result does not look at it: sockets that are treated alike
 // then lead to the same set, and to the same work, once.
-func (x *Exposure) meet(p Port, flow, wanted packet.Set) packet.Set {
+func (x *Exposure) meet(p Port, f *accessFlow, wanted packet.Set) packet.Set {
 	sp := x.e.space
 	proto := packet.Range{Lo: uint64(p.Protocol), Hi: uint64(p.Protocol)}
 	number := packet.Range{Lo: uint64(p.Number), Hi: uint64(p.Number)}
@@ -94,13 +94,17 @@ func (x *Exposure) meet(p Port, flow, wanted packet.Set) packet.Set {
 		of = of.And(sp.Values(packet.DstPort, number))
 	}
 	if !wanted.SubsetOf(of) {
-		return flow.And(wanted)
+		return f.among(wanted)
 	}
-	flow, wanted = flow.Restrict(packet.Protocol, proto.Lo), wanted.Restrict(packet.Protocol, proto.Lo)
-	if p.hasPort() {
-		flow, wanted = flow.Restrict(packet.DstPort, number.Lo), wanted.Restrict(packet.DstPort, number.Lo)
+	parts := [...]packet.Set{wanted.And(f.given), f.Set, f.under}
+	for i, s := range parts {
+		s = s.Restrict(packet.Protocol, proto.Lo)
+		if p.hasPort() {
+			s = s.Restrict(packet.DstPort, number.Lo)
+		}
+		parts[i] = s
 	}
-	return flow.And(wanted)
+	return parts[0].And(parts[1]).And(parts[2])
 }
 
 // outsideInterfaces are the interfaces by which packets come from outside.

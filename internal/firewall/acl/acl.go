@@ -196,6 +196,9 @@ type Options struct {
 	// Degrade leaves out what the firewall has no words for, so that nothing more
 	// is admitted than the list says.
 	Degrade bool
+	// Exclusive turns off what others allow beside the list, where a firewall is
+	// one for all (Windows).
+	Exclusive bool
 	// Lang is the language of what is written for people: en or ja.
 	Lang string
 }
