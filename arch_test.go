@@ -58,7 +58,13 @@ var layers = []layer{
 	{pattern: "internal/host", may: []string{"internal/firewall", "internal/firewall/kernel"}, pure: true},
 	{pattern: "internal/host/sshd", pure: true},
 	{pattern: "internal/host/sudoers", pure: true},
+	{pattern: "internal/host/systemd", may: []string{"internal/host"}, pure: true},
 	{pattern: "internal/exposure", may: []string{"internal/firewall", "internal/host"}, pure: true},
+	{pattern: "internal/audit/words", pure: true}, // embedded texts
+	{
+		pattern: "internal/audit", pure: true,
+		may: []string{"packet", "internal/firewall", "internal/host", "internal/host/*", "internal/exposure"},
+	},
 	{pattern: "internal/guard/pyre", pure: true},
 	{pattern: "internal/guard/logdate", may: []string{"internal/guard/pyre"}, pure: true},
 	{
@@ -81,7 +87,7 @@ var layers = []layer{
 	},
 	{
 		pattern: "internal/report", pure: true,
-		may: []string{"packet", "policy", "internal/firewall", "internal/host", "internal/exposure"},
+		may: []string{"packet", "policy", "internal/firewall", "internal/host", "internal/exposure", "internal/audit", "internal/audit/words", "internal/compile", "internal/plan"},
 	},
 	{pattern: "internal/observe/rootfs", may: []string{"internal/host"}},
 	{pattern: "internal/observe/oui", pure: true},
@@ -89,6 +95,10 @@ var layers = []layer{
 	{
 		pattern: "internal/observe/accounts",
 		may:     []string{"internal/run", "internal/host", "internal/host/sshd", "internal/host/sudoers", "internal/observe/rootfs"},
+	},
+	{
+		pattern: "internal/observe/services",
+		may:     []string{"internal/run", "internal/host", "internal/host/systemd", "internal/observe/rootfs"},
 	},
 	{
 		pattern: "internal/observe",
@@ -102,7 +112,7 @@ var layers = []layer{
 		pattern: "cmd/sekimori",
 		may: []string{
 			"packet", "policy", "internal/run", "internal/firewall", "internal/firewall/*", "internal/host", "internal/exposure",
-			"internal/plan", "internal/report", "internal/observe", "internal/guard", "internal/guard/*",
+			"internal/compile", "internal/plan", "internal/audit", "internal/audit/words", "internal/report", "internal/observe", "internal/guard", "internal/guard/*",
 		},
 		ext: []string{"github.com/spf13/", "golang.org/x/sys/unix"},
 	},

@@ -30,6 +30,7 @@ func backends() []backend {
 			rs, limits, err := nft.Read(files[0].Text)
 			return Ruleset(rs, limits), err
 		}},
+		windowsBackend(),
 	}
 }
 

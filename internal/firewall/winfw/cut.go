@@ -1,0 +1,351 @@
+package winfw
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"sekimori/internal/firewall/acl"
+	"sekimori/packet"
+)
+
+// Addresses that only packets over loopback have, which is not filtered.
+var (
+	nobody4 = packet.AddrRange{Lo: netip.AddrFrom4([4]byte{127, 0, 0, 1}), Hi: netip.AddrFrom4([4]byte{127, 0, 0, 1})}
+	nobody6 = packet.AddrRange{Lo: netip.IPv6Loopback(), Hi: netip.IPv6Loopback()}
+)
+
+// maxPieces is how many rules a rule of the policy may become before a block rule
+// is preferred.
+const maxPieces = 48
+
+// piece is a rule to be, with addresses of both families.
+type piece struct {
+	Rule
+	local, remote Addresses
+	origin        acl.Origin
+}
+
+// refusal is what a rule of the list drops.
+type refusal struct {
+	sets   [2]packet.Set
+	origin acl.Origin
+	// blocked is true once a block rule says so.
+	blocked bool
+}
+
+// cutter cuts the rules of one direction into pieces, for both families at once.
+type cutter struct {
+	dir      Direction
+	spaces   [2]*packet.Space
+	accepted [2]packet.Set
+	refused  []refusal
+	out      []piece
+}
+
+// others stands for interfaces that the list does not name.
+const others = ":other"
+
+func newCutter(dir Direction, rules []acl.Rule) *cutter {
+	names := []string{others}
+	for _, r := range rules {
+		for _, i := range allInterfaces(&r) {
+			if i != "lo" {
+				names = append(names, string(i))
+			}
+		}
+	}
+	c := &cutter{dir: dir}
+	for i, f := range []packet.Family{packet.V4, packet.V6} {
+		c.spaces[i] = packet.NewSpace(packet.Config{Family: f, Interfaces: names, MaxNodes: 8_000_000})
+	}
+	return c
+}
+
+// do runs f inside of both spaces.
+func (c *cutter) do(f func() error) error {
+	return c.spaces[0].Do(func() error {
+		return c.spaces[1].Do(func() error {
+			c.accepted = [2]packet.Set{c.spaces[0].None(), c.spaces[1].None()}
+			return f()
+		})
+	})
+}
+
+// rule takes one rule; what it cannot say it returns.
+func (c *cutter) rule(r *acl.Rule, rest acl.Action) string {
+	var sets [2]packet.Set // what the rule is about, and no rule before it has refused
+	for i := range sets {
+		sets[i] = c.match(i, r).Minus(c.dropped(i))
+	}
+	switch {
+	case r.Action == acl.Drop:
+		for i := range sets {
+			sets[i] = sets[i].Minus(c.accepted[i])
+		}
+		c.refused = append(c.refused, refusal{sets: sets, origin: r.Origin})
+		if rest == acl.Accept {
+			return c.block(len(c.refused) - 1)
+		}
+		return ""
+	case rest == acl.Drop:
+		if what := c.allow(r, sets); what != "" {
+			return what
+		}
+	}
+	for i := range sets {
+		c.accepted[i] = c.accepted[i].Or(sets[i])
+	}
+	return ""
+}
+
+// allow writes allow rules for the sets of both families. That they overlap with
+// earlier ones is no matter; that they keep clear of refusals is.
+func (c *cutter) allow(r *acl.Rule, sets [2]packet.Set) string {
+	if sets[0].SubsetOf(c.accepted[0]) && sets[1].SubsetOf(c.accepted[1]) {
+		return "" // said already
+	}
+	pieces, what := c.pieces(sets, Allow, r.Origin)
+	if what != "" || len(pieces) > maxPieces {
+		whole := [2]packet.Set{c.match(0, r), c.match(1, r)}
+		for d := range c.refused {
+			if c.refused[d].sets[0].Overlaps(whole[0]) || c.refused[d].sets[1].Overlaps(whole[1]) {
+				if what := c.block(d); what != "" {
+					return what
+				}
+			}
+		}
+		pieces, what = c.pieces([2]packet.Set{whole[0].Minus(c.unblocked(0)), whole[1].Minus(c.unblocked(1))}, Allow, r.Origin)
+	}
+	c.out = append(c.out, pieces...)
+	return what
+}
+
+// dropped is what rules before have refused.
+func (c *cutter) dropped(i int) packet.Set { return c.union(i, func(refusal) bool { return true }) }
+
+// unblocked is what has been refused, and by no block rule yet.
+func (c *cutter) unblocked(i int) packet.Set {
+	return c.union(i, func(d refusal) bool { return !d.blocked })
+}
+
+func (c *cutter) union(i int, which func(refusal) bool) packet.Set {
+	s := c.spaces[i].None()
+	for _, d := range c.refused {
+		if which(d) {
+			s = s.Or(d.sets[i])
+		}
+	}
+	return s
+}
+
+// block writes a refusal as block rules.
+func (c *cutter) block(d int) string {
+	if c.refused[d].blocked {
+		return ""
+	}
+	pieces, what := c.pieces(c.refused[d].sets, Block, c.refused[d].origin)
+	if what != "" {
+		return what
+	}
+	c.refused[d].blocked = true
+	c.out = append(c.out, pieces...)
+	return ""
+}
+
+// pieces cuts a set of each family into boxes, and joins a box of IPv4 with one of
+// IPv6 that differs from it by its addresses alone.
+func (c *cutter) pieces(sets [2]packet.Set, action Action, o acl.Origin) ([]piece, string) {
+	var out []piece
+	at := map[string][]int{} // of IPv4, by everything but addresses
+	for i, s := range sets {
+		boxes, _ := s.Boxes(0)
+		for _, b := range boxes {
+			cut, what := c.box(b.Set(), i)
+			if what != "" {
+				return nil, what
+			}
+			for _, p := range cut {
+				p.Action, p.origin = action, o
+				key := fmt.Sprint(p.Protocol, p.LocalPorts, p.RemotePorts, p.ICMP, p.Interfaces)
+				if open := at[key]; i == 1 && len(open) > 0 {
+					q := &out[open[0]]
+					q.local.V6, q.remote.V6 = p.local.V6, p.remote.V6
+					at[key] = open[1:]
+					continue
+				} else if i == 0 {
+					at[key] = append(open, len(out))
+				}
+				out = append(out, p)
+			}
+		}
+	}
+	for i := range out {
+		out[i].simplify()
+	}
+	return out, ""
+}
+
+// simplify leaves out conditions that hold for every address. Where a piece is
+// about one family alone, its remote addresses say so.
+func (p *piece) simplify() {
+	if all(p.remote.V4) && all(p.remote.V6) {
+		p.remote = Addresses{}
+	}
+	if (all(p.local.V4) || len(p.local.V4) == 0) && (all(p.local.V6) || len(p.local.V6) == 0) {
+		p.local = Addresses{}
+	}
+}
+
+func all(rs []packet.AddrRange) bool {
+	if len(rs) != 1 {
+		return false
+	}
+	p := netip.PrefixFrom(rs[0].Lo, 0)
+	return rs[0].Lo == p.Masked().Addr() && rs[0].Hi == last(p.Masked())
+}
+
+// box makes one box into pieces, one for each protocol.
+func (c *cutter) box(b packet.Set, family int) ([]piece, string) {
+	in, local, remote := packet.InInterface, packet.Dst, packet.Src
+	localPort, remotePort := packet.DstPort, packet.SrcPort
+	if c.dir == Out {
+		in, local, remote, localPort, remotePort = packet.OutInterface, remote, local, remotePort, localPort
+	}
+	base := piece{}
+	put := func(a *Addresses, rs []packet.AddrRange) {
+		if family == 0 {
+			a.V4 = rs
+		} else {
+			a.V6 = rs
+		}
+	}
+	put(&base.local, b.AddrRanges(local))
+	put(&base.remote, b.AddrRanges(remote))
+	if names := b.InterfaceNames(in); len(names) < len(c.spaces[family].InterfaceNames()) {
+		if slices.Contains(names, others) {
+			return nil, "every interface but some"
+		}
+		base.Interfaces = names
+	}
+	ports := func(f packet.Field) []packet.Range {
+		rs := b.Ranges(f)
+		if len(rs) == 1 && rs[0].Lo == 0 && rs[0].Hi == 0xffff {
+			return nil
+		}
+		return rs
+	}
+	lp, rp := ports(localPort), ports(remotePort)
+	protocols := b.Ranges(packet.Protocol)
+	if len(protocols) == 1 && protocols[0].Lo == 0 && protocols[0].Hi == 255 && len(lp)+len(rp) == 0 {
+		base.Protocol = AnyProtocol
+		return []piece{base}, ""
+	}
+	var out []piece
+	for _, pr := range protocols {
+		for n := pr.Lo; n <= pr.Hi; n++ {
+			p := base
+			p.Protocol = int(n)
+			switch {
+			case n == 6 || n == 17:
+				p.LocalPorts, p.RemotePorts = lp, rp
+			case n == 1 || n == 58:
+				var what string
+				if p.ICMP, what = icmpTypes(b); what != "" {
+					return nil, what
+				}
+			case len(lp)+len(rp) > 0:
+				return nil, fmt.Sprintf("ports of protocol %d", n)
+			}
+			out = append(out, p)
+		}
+	}
+	return out, ""
+}
+
+// icmpTypes are the types and codes of a box, each type with one or with all codes.
+func icmpTypes(b packet.Set) ([]packet.Range, string) {
+	if rs := b.Ranges(packet.DstPort); len(rs) != 1 || rs[0].Lo != 0 || rs[0].Hi != 0xffff {
+		return nil, "the checksum of ICMP"
+	}
+	rs := b.Ranges(packet.SrcPort)
+	if len(rs) == 1 && rs[0].Lo == 0 && rs[0].Hi == 0xffff {
+		return nil, ""
+	}
+	var out []packet.Range
+	for _, r := range rs {
+		for n := r.Lo; n <= r.Hi; {
+			if n&0xff == 0 && r.Hi-n >= 0xff {
+				out = append(out, packet.Range{Lo: n, Hi: n | 0xff})
+				n += 0x100
+				continue
+			}
+			out = append(out, packet.Range{Lo: n, Hi: n})
+			n++
+		}
+	}
+	return out, ""
+}
+
+// match returns the packets of a family that a rule is about.
+func (c *cutter) match(i int, r *acl.Rule) packet.Set {
+	sp := c.spaces[i]
+	s := c.services(sp, r.Services)
+	if len(r.In) > 0 {
+		s = s.And(c.named(sp, packet.InInterface, r.In))
+	}
+	if len(r.Out) > 0 {
+		s = s.And(c.named(sp, packet.OutInterface, r.Out))
+	}
+	return s.And(c.peers(sp, r.From, packet.Src, packet.InInterface)).And(c.peers(sp, r.To, packet.Dst, packet.OutInterface))
+}
+
+func (c *cutter) services(sp *packet.Space, ss []acl.Service) packet.Set {
+	if len(ss) == 0 {
+		return sp.All()
+	}
+	s := sp.None()
+	for _, v := range ss {
+		if v.Family != 0 && v.Family != sp.Family() {
+			continue
+		}
+		if v.Any {
+			return sp.All()
+		}
+		one := sp.Values(packet.Protocol, packet.Range{Lo: uint64(v.Protocol), Hi: uint64(v.Protocol)})
+		if v.Lo != 0 || v.Hi != 0xffff {
+			field := packet.DstPort
+			if v.Protocol == 1 || v.Protocol == 58 {
+				field = packet.SrcPort
+			}
+			one = one.And(sp.Values(field, packet.Range{Lo: uint64(v.Lo), Hi: uint64(v.Hi)}))
+		}
+		if v.SrcLo != 0 || v.SrcHi != 0 {
+			one = one.And(sp.Values(packet.SrcPort, packet.Range{Lo: uint64(v.SrcLo), Hi: uint64(v.SrcHi)}))
+		}
+		s = s.Or(one)
+	}
+	return s
+}
+
+func (c *cutter) named(sp *packet.Space, f packet.Field, is []acl.Interface) packet.Set {
+	return sp.Interfaces(f, func(name string) bool { return slices.Contains(is, acl.Interface(name)) })
+}
+
+func (c *cutter) peers(sp *packet.Space, ps []acl.Peer, addr, iface packet.Field) packet.Set {
+	if len(ps) == 0 {
+		return sp.All()
+	}
+	s := sp.None()
+	for _, p := range ps {
+		one := sp.All()
+		if len(p.Interfaces) > 0 {
+			one = c.named(sp, iface, p.Interfaces)
+		}
+		if p.Addresses != nil {
+			one = one.And(sp.Addresses(addr, p.Addresses.Ranges...))
+		}
+		s = s.Or(one)
+	}
+	return s
+}
