@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -66,6 +67,9 @@ func bothFamilies() []firewall.Family { return []firewall.Family{firewall.IPv4, 
 
 // open reads what the flags name.
 func (l look) open(ctx context.Context) (view, error) {
+	if l.env("GOGC") == "" {
+		debug.SetGCPercent(collectEarly)
+	}
 	var v view
 	err := l.while("reading "+l.what(), func() (err error) {
 		v, err = l.read(ctx)
@@ -73,6 +77,12 @@ func (l look) open(ctx context.Context) (view, error) {
 	})
 	return v, err
 }
+
+// collectEarly is the growth of the heap in percent after which garbage is
+// collected. What fills it are nodes of packet sets, which hold no pointers and
+// cost the collector nothing: half of the usual takes no more time, and a fifth
+// less memory.
+const collectEarly = 50
 
 func (l look) what() string {
 	files := l.rulesets
