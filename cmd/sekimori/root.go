@@ -54,7 +54,7 @@ Without a command it says so in short, worst first.`,
 	root.SetVersionTemplate("sekimori {{.Version}}\n")
 	root.AddCommand(
 		newPorts(io), newReach(io), newTrace(io), newDiff(io),
-		newInit(io), newPolicy(io), newAllow(io), newDeny(io), newRemove(io),
+		newInit(io), newPolicy(io), newAllow(io), newDeny(io), newRemove(io), newCompile(io),
 		newReplay(io), newFilter(io),
 		newSnapshot(io), newLoadNFT(io),
 		newVersion(io),

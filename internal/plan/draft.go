@@ -82,7 +82,8 @@ func NewDraft(s *host.Snapshot, exposed *exposure.Host, rules *firewall.Ruleset,
 	d := Draft{Hostname: plainText(s.System.Hostname, 64)}
 	roles := rolesOf(s)
 	d.zones(s, roles)
-	d.DHCP = dhcpClients(s)
+	facts := Facts(s)
+	d.DHCP = slices.Compact(slices.Sorted(slices.Values(slices.Concat(facts.DHCPv4, facts.DHCPv6))))
 	d.ssh(s, exposed, sessions, roles)
 	d.offers(s, exposed, roles)
 	d.routing(s, rules, roles)
@@ -210,21 +211,6 @@ func zoneOf(r role) string {
 		return zoneGuests
 	}
 	return ""
-}
-
-// dhcpClients are the interfaces with an address that was lent.
-func dhcpClients(s *host.Snapshot) []string {
-	var out []string
-	for _, i := range s.Interfaces {
-		lent := slices.ContainsFunc(i.Addresses, func(a host.Address) bool {
-			whole := a.Prefix.Addr().Is4() || a.Prefix.IsSingleIP()
-			return whole && slices.Contains(a.Flags, "dynamic")
-		})
-		if lent && plainName(i.Name) {
-			out = append(out, i.Name)
-		}
-	}
-	return out
 }
 
 // ssh works out where administrators come from, and to which ports.
