@@ -88,8 +88,8 @@ type Startup struct {
 	Inetd []InetdService `json:"inetd,omitempty"`
 	// Cron are the jobs of cron, anacron and at.
 	Cron []CronJob `json:"cron,omitempty"`
-	// Scripts are files that are run at boot or at each login: rc.local, profile.d,
-	// init scripts that no package owns, and ld.so.preload's like.
+	// Scripts are files that are run at boot or at each login: rc.local, profile,
+	// profile.d, the shells' own. Of rc.local the text is there, secrets masked.
 	Scripts []TextFile `json:"scripts,omitempty"`
 	// Preload are the libraries that /etc/ld.so.preload forces into everything.
 	Preload []string `json:"preload,omitempty"`

@@ -3,10 +3,12 @@ package observe
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"sekimori/internal/host"
 	"sekimori/internal/observe/accounts"
+	"sekimori/internal/observe/services"
 )
 
 // The time that one part of an audit gets. It is there for what hangs: a home
@@ -63,6 +65,7 @@ func (a *audit) finish(c *collector) {
 	}
 	defer a.cancel()
 	c.snap.Audited = true
+	c.snap.SavedRules = readSavedRules(c.files)
 	late := false
 	for i, p := range a.parts {
 		var put found
@@ -88,16 +91,24 @@ func (a *audit) finish(c *collector) {
 
 // parts are all that an audit looks at beside what reachability needs.
 func (c *collector) parts() []part {
-	return []part{
-		{host.SectionAccounts, c.accounts},
-	}
-}
-
-func (c *collector) accounts(ctx context.Context) found {
 	system, _ := readSystem(c.files)
-	r := accounts.Read(ctx, c.files, system)
-	return func(s *host.Snapshot) []host.Unseen {
-		s.Accounts, s.Groups, s.Logins, s.SSH, s.Sudo = r.Accounts, r.Groups, r.Logins, r.SSH, r.Sudo
-		return r.Unseen
+	live := c.options.Root == nil
+	people := sync.OnceValue(func() accounts.People { return accounts.ReadPeople(c.files) })
+	return []part{
+		{host.SectionAccounts, func(ctx context.Context) found {
+			r := accounts.ReadDoors(ctx, c.files, system, people(), live)
+			return func(s *host.Snapshot) []host.Unseen {
+				s.Accounts, s.Groups, s.Logins = people().Accounts, people().Groups, people().Logins
+				s.SSH, s.Sudo = r.SSH, r.Sudo
+				return append(people().Unseen, r.Unseen...)
+			}
+		}},
+		{host.SectionUnits, func(ctx context.Context) found {
+			r := services.Read(ctx, c.files, people().Accounts, live)
+			return func(s *host.Snapshot) []host.Unseen {
+				s.Units, s.Startup = r.Units, r.Startup
+				return r.Unseen
+			}
+		}},
 	}
 }
