@@ -2,20 +2,17 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
-	"text/tabwriter"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"sekimori/internal/guard"
-	"sekimori/internal/guard/filter"
 	"sekimori/internal/guard/filters"
 	"sekimori/internal/guard/replay"
 )
@@ -45,7 +42,13 @@ long and why, with the lines as evidence. It changes nothing.
 
 Logs may be plain or compressed (gzip, xz, zstd), or what journalctl writes with
 -o export or -o json; - is standard input. Rotations of one log are read in
-their order, different logs side by side in the order of their times.`,
+their order, different logs side by side in the order of their times.
+
+Entries of a journal count if the service itself wrote them, by the fields that
+the journal vouches for (journalmatch); what others wrote is told of.
+
+What cannot be read is named on standard error. If that is a whole log, or the
+end of one, or entries of one, the rest counts and the exit status is 1.`,
 		Example: `  sekimori replay /var/log/auth.log*
   journalctl -o export | sekimori replay -
   sekimori replay --jail sshd --after "5 failures in 10m" --for 1h /var/log/auth.log
@@ -64,7 +67,7 @@ their order, different logs side by side in the order of their times.`,
 	f.StringVar(&r.after, "after", "5 failures in 10m", "refuse after so many failures in so much time")
 	f.StringVar(&r.banFor, "for", "1h", "refuse for so long")
 	f.StringVar(&r.repeat, "repeat", "", `longer each time: "x2 up to 7d"`)
-	f.StringVar(&r.since, "since", "", "leave out what is older: a date, or a length of time before the end such as 7d")
+	f.StringVar(&r.since, "since", "", "leave out what is older: a date, or a length of time before now such as 7d")
 	f.StringArrayVar(&r.never, "never", nil, "an address or `PREFIX` never to refuse; may be repeated")
 	f.StringVar(&r.from, "filters", "", "take the filters from `DIR`, laid out like /etc/fail2ban")
 	f.IntVar(&r.list, "list", 15, "how many rows to show of each table; 0 for all")
@@ -83,7 +86,7 @@ func (r replayer) run(ctx context.Context, names []string) error {
 	if err != nil {
 		return err
 	}
-	if o.Since, err = sinceWhen(r.since, inputs); err != nil {
+	if o.Since, err = sinceWhen(r.since, time.Now()); err != nil {
 		return err
 	}
 	bar := newBar(r.streams, inputs)
@@ -93,10 +96,16 @@ func (r replayer) run(ctx context.Context, names []string) error {
 	if err != nil {
 		return err
 	}
+	r.faults(res)
 	if r.format == "json" {
-		return r.json(res)
+		err = r.json(res)
+	} else {
+		r.text(res, o)
 	}
-	return r.text(res, o.Jails)
+	if n := res.Incomplete(); err == nil && n > 0 {
+		err = fmt.Errorf("%d of %d logs could not be read wholly; what is said is about the rest", n, len(res.Files))
+	}
+	return err
 }
 
 // jailList compiles what --jail names.
@@ -118,11 +127,16 @@ func (r replayer) jailList() ([]replay.Jail, error) {
 		}
 	}
 	var out []replay.Jail
+	given := map[string]string{} // by the name of the filter
 	for _, u := range uses {
 		f, err := loadFilter(r.from, u)
 		if err != nil {
 			return nil, err
 		}
+		if before, twice := given[f.Name()]; twice {
+			return nil, usage("give one of them", "--jail: %s and %s are one filter: each failure would count twice", before, u)
+		}
+		given[f.Name()] = u
 		out = append(out, replay.Jail{Name: f.Name(), Filter: f, Rule: rule})
 	}
 	return out, nil
@@ -152,36 +166,58 @@ func (r replayer) rule() (guard.Rule, error) {
 
 func parsePrefix(s string) (netip.Prefix, error) {
 	if a, err := netip.ParseAddr(s); err == nil {
-		return netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen()), nil
+		return netip.PrefixFrom(a.Unmap().WithZone(""), a.Unmap().BitLen()), nil
 	}
 	p, err := netip.ParsePrefix(s)
-	return p.Masked(), err
+	if err != nil {
+		return p, fmt.Errorf("%q is neither an address nor a prefix such as 192.0.2.0/24", s)
+	}
+	return p.Masked(), nil
 }
 
 // inputs opens nothing yet: it finds the files and when they end.
 func (r replayer) inputs(names []string) ([]replay.Input, error) {
 	var out []replay.Input
+	var seen []os.FileInfo
+	stdin := false
 	for _, n := range names {
 		if n == "-" {
+			if stdin {
+				return nil, usage("", "- is given twice")
+			}
+			stdin = true
 			out = append(out, replay.Input{Name: "-", Newest: time.Now(), Open: func() (io.ReadCloser, error) {
 				return io.NopCloser(r.in), nil
 			}})
 			continue
 		}
-		st, err := os.Stat(n)
-		switch {
-		case err != nil:
+		st, err := statLog(n)
+		if err != nil {
 			return nil, err
-		case st.IsDir():
-			return nil, hinted(fmt.Errorf("%s is a directory", n), "sekimori replay "+filepath.Join(n, "*"))
 		}
+		if slices.ContainsFunc(seen, func(other os.FileInfo) bool { return os.SameFile(st, other) }) {
+			return nil, usage("", "%s is given twice: each failure in it would count twice", n)
+		}
+		seen = append(seen, st)
 		out = append(out, replay.Input{Name: n, Newest: st.ModTime(), Open: func() (io.ReadCloser, error) { return os.Open(n) }})
 	}
 	return out, nil
 }
 
-// sinceWhen reads --since: a date, or a length of time before the newest log ends.
-func sinceWhen(s string, inputs []replay.Input) (time.Time, error) {
+// statLog finds a file that may be a log.
+func statLog(name string) (os.FileInfo, error) {
+	st, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if st.IsDir() {
+		return nil, hinted(fmt.Errorf("%s is a directory", name), "give the logs in it: "+filepath.Join(name, "*"))
+	}
+	return st, nil
+}
+
+// sinceWhen reads --since: a date, or a length of time before now.
+func sinceWhen(s string, now time.Time) (time.Time, error) {
 	if s == "" {
 		return time.Time{}, nil
 	}
@@ -194,249 +230,5 @@ func sinceWhen(s string, inputs []replay.Input) (time.Time, error) {
 	if err != nil || d == guard.Forever {
 		return time.Time{}, usage("for example: --since 7d, or --since 2026-08-01", "--since: %q is neither a date nor a length of time", s)
 	}
-	var newest time.Time
-	for _, in := range inputs {
-		if in.Newest.After(newest) {
-			newest = in.Newest
-		}
-	}
-	return newest.Add(-d), nil
-}
-
-// loadFilter compiles a filter, ours or from a directory, as a jail names it.
-func loadFilter(dir, use string) (*filter.Filter, error) {
-	name, options, err := filter.ParseUse(use)
-	if err != nil {
-		return nil, usage("", "%w", err)
-	}
-	fsys := filters.FS()
-	if dir != "" {
-		fsys = os.DirFS(dir)
-	} else if _, ok := filters.Find(name); !ok {
-		var names []string
-		for _, e := range filters.All() {
-			names = append(names, e.Name)
-		}
-		hint := "sekimori filter list"
-		if n := nearest(name, names); n != "" {
-			hint = "did you mean: " + n
-		}
-		return nil, usage(hint, "there is no filter %q", name)
-	}
-	d, err := filter.Load(fsys, name, options)
-	if err != nil {
-		return nil, err
-	}
-	return filter.Compile(d)
-}
-
-// text answers for people.
-func (r replayer) text(res *replay.Result, jails []replay.Jail) error {
-	w := r.out
-	fmt.Fprintf(w, "%d lines, %d failures", res.Lines, res.Failures)
-	if res.Failures > 0 {
-		fmt.Fprintf(w, " from %d sources, %s to %s", len(res.Sources), stamp(res.First), stamp(res.Last))
-	}
-	fmt.Fprintln(w)
-	r.faults(res)
-	if res.Failures == 0 {
-		return nil
-	}
-	refused := 0
-	for _, d := range res.Decisions {
-		if d.Refused {
-			refused++
-		}
-	}
-	rule := jails[0].Rule
-	fmt.Fprintf(w, "\n%d bans, after %d failures in %s, for %s:\n", refused, rule.After, guard.Words(rule.Within), guard.Words(rule.For))
-	r.decisions(w, res)
-	fmt.Fprintln(w, "\nby source:")
-	r.table(w, len(res.Sources), func(tw io.Writer, i int) {
-		s := res.Sources[i]
-		fmt.Fprintf(tw, "  %s\t%d failures\t%d bans\t%s\t%s\t%s\n", who(s.Prefix), s.Failures, s.Refused, span(s.First, s.Last), strings.Join(s.Services, ","), many(s.Users, "name"))
-	})
-	nets := res.Networks()
-	fmt.Fprintln(w, "\nby network:")
-	r.table(w, len(nets), func(tw io.Writer, i int) {
-		n := nets[i]
-		fmt.Fprintf(tw, "  %s\t%d failures\t%d bans\t%s\n", n.Prefix, n.Failures, n.Refused, many(n.Users, "source"))
-	})
-	if len(res.Users) > 0 {
-		fmt.Fprintln(w, "\nby user name tried:")
-		r.table(w, len(res.Users), func(tw io.Writer, i int) {
-			u := res.Users[i]
-			fmt.Fprintf(tw, "  %s\t%d failures\t%s\n", u.Name, u.Failures, many(u.Sources, "source"))
-		})
-	}
-	return nil
-}
-
-func (r replayer) decisions(w io.Writer, res *replay.Result) {
-	r.table(w, len(res.Decisions), func(tw io.Writer, i int) {
-		d := res.Decisions[i]
-		length := guard.Words(d.For)
-		if !d.Refused {
-			length = "never"
-		}
-		fmt.Fprintf(tw, "  %s\t%s\tfor %s\t%s\t%s\n", stamp(d.Time), who(d.Prefix), length, d.Service, d.Reason)
-		if r.evident {
-			for _, l := range d.Evidence {
-				fmt.Fprintf(tw, "      %s\n", l)
-			}
-		}
-	})
-}
-
-// table prints rows in columns, as many as --list allows.
-func (r replayer) table(w io.Writer, n int, row func(io.Writer, int)) {
-	shown := n
-	if r.list > 0 {
-		shown = min(n, r.list)
-	}
-	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	for i := range shown {
-		row(tw, i)
-	}
-	tw.Flush()
-	if shown < n {
-		fmt.Fprintf(w, "  and %d more (--list 0 shows all)\n", n-shown)
-	}
-}
-
-// faults says what the figures do not cover.
-func (r replayer) faults(res *replay.Result) {
-	for _, f := range res.Files {
-		if f.Fault != "" {
-			fmt.Fprintf(r.err, "sekimori: %s: read up to line %d only: %s\n", f.Name, f.Lines, f.Fault)
-		}
-		if f.Long > 0 {
-			fmt.Fprintf(r.err, "sekimori: %s: %d lines are so long that only their beginning was looked at\n", f.Name, f.Long)
-		}
-	}
-	for _, c := range []struct {
-		n    uint64
-		what string
-	}{
-		{res.Exhausted, "lines took too much effort to match: it is not known whether they are failures"},
-		{res.Undated, "failures had no date of their own and count as of the line before, or of the log's end"},
-		{res.Unnamed, "failures name somebody by other than an address; nobody could be refused"},
-		{res.Others, "failures are of more sources than are listed"},
-	} {
-		if c.n > 0 {
-			fmt.Fprintf(r.err, "sekimori: %d %s\n", c.n, c.what)
-		}
-	}
-}
-
-func who(p netip.Prefix) string {
-	if p.IsSingleIP() {
-		return p.Addr().String()
-	}
-	return p.String()
-}
-
-func stamp(t time.Time) string { return t.Local().Format(time.DateTime) }
-
-func span(a, b time.Time) string {
-	return fmt.Sprintf("%s, for %s", stamp(a), guard.Words(b.Sub(a)))
-}
-
-func many(n int, what string) string {
-	switch {
-	case n == 1:
-		return "1 " + what
-	case n >= 100:
-		return "100 or more " + what + "s"
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
-// The JSON answer; field names are a promise.
-type replayJSON struct {
-	Lines     uint64         `json:"lines"`
-	Failures  uint64         `json:"failures"`
-	Exhausted uint64         `json:"exhausted"`
-	Undated   uint64         `json:"undated"`
-	Unnamed   uint64         `json:"unnamed"`
-	Decisions []decisionJSON `json:"decisions"`
-	Sources   []sourceJSON   `json:"sources"`
-	Networks  []sourceJSON   `json:"networks"`
-	Users     []userJSON     `json:"users"`
-	Files     []fileJSON     `json:"files"`
-}
-
-type decisionJSON struct {
-	Time      time.Time  `json:"time"`
-	Prefix    string     `json:"prefix"`
-	Refused   bool       `json:"refused"`
-	Until     *time.Time `json:"until,omitempty"`
-	Seconds   float64    `json:"seconds,omitempty"`
-	Service   string     `json:"service"`
-	Failures  int        `json:"failures"`
-	Earlier   int        `json:"earlier"`
-	Reason    string     `json:"reason"`
-	Protected string     `json:"protected,omitempty"`
-	Users     []string   `json:"users,omitempty"`
-	Evidence  []string   `json:"evidence,omitempty"`
-}
-
-type sourceJSON struct {
-	Prefix   string    `json:"prefix"`
-	Failures int       `json:"failures"`
-	Bans     int       `json:"bans"`
-	First    time.Time `json:"first"`
-	Last     time.Time `json:"last"`
-	Services []string  `json:"services,omitempty"`
-}
-
-type userJSON struct {
-	Name     string `json:"name"`
-	Failures int    `json:"failures"`
-	Sources  int    `json:"sources"`
-}
-
-type fileJSON struct {
-	Name   string `json:"name"`
-	Format string `json:"format"`
-	Lines  uint64 `json:"lines"`
-	Fault  string `json:"fault,omitempty"`
-}
-
-func (r replayer) json(res *replay.Result) error {
-	out := replayJSON{
-		Lines: res.Lines, Failures: res.Failures, Exhausted: res.Exhausted, Undated: res.Undated, Unnamed: res.Unnamed,
-		Decisions: []decisionJSON{}, Users: []userJSON{},
-	}
-	for _, d := range res.Decisions {
-		j := decisionJSON{
-			Time: d.Time, Prefix: d.Prefix.String(), Refused: d.Refused, Service: d.Service, Failures: d.Failures,
-			Earlier: d.Earlier, Reason: d.Reason, Users: d.Users, Evidence: d.Evidence,
-		}
-		if d.Refused && !d.Until.IsZero() {
-			j.Until, j.Seconds = &d.Until, d.For.Seconds()
-		}
-		if d.Protected.IsValid() {
-			j.Protected = d.Protected.String()
-		}
-		out.Decisions = append(out.Decisions, j)
-	}
-	out.Sources, out.Networks = sourcesJSON(res.Sources), sourcesJSON(res.Networks())
-	for _, u := range res.Users {
-		out.Users = append(out.Users, userJSON{u.Name, u.Failures, u.Sources})
-	}
-	for _, f := range res.Files {
-		out.Files = append(out.Files, fileJSON{f.Name, f.Format, f.Lines, f.Fault})
-	}
-	enc := json.NewEncoder(r.out)
-	enc.SetIndent("", "  ")
-	return enc.Encode(out)
-}
-
-func sourcesJSON(in []replay.Source) []sourceJSON {
-	out := []sourceJSON{}
-	for _, s := range in {
-		out = append(out, sourceJSON{s.Prefix.String(), s.Failures, s.Refused, s.First, s.Last, s.Services})
-	}
-	return out
+	return now.Add(-d), nil
 }

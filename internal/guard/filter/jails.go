@@ -16,6 +16,8 @@ type JailSetting struct {
 	Values  map[string]string // after substitution: maxretry, findtime, bantime, ...
 	Pos     map[string]Position
 	Err     error // why it cannot be read
+	// Bad says what is wrong with options that are not needed to run the filter.
+	Bad Errors
 }
 
 // jailOptions are the options of a jail that mean something.
@@ -51,8 +53,14 @@ func (c *config) jail(fsys fs.FS, name string) JailSetting {
 	if j.Filter, _, err = c.get(name, "filter", vars); err != nil {
 		j.Err = err
 	}
-	if v, _, err := c.get(name, "enabled", vars); err == nil {
-		j.Enabled = truth(v)
+	switch v, ok, err := c.get(name, "enabled", vars); {
+	case err != nil:
+		j.Err = err
+	case ok && v != "":
+		if j.Enabled, ok = truth(v); !ok {
+			at, _ := c.lookup(name, "enabled", nil)
+			j.Err = &Error{at.pos, fmt.Sprintf("enabled = %s: neither true nor false", clip(v))}
+		}
 	}
 	// What the filter says is known/... to the jail.
 	if filter, options, err := ParseUse(j.Filter); err == nil {
@@ -67,8 +75,10 @@ func (c *config) jail(fsys fs.FS, name string) JailSetting {
 	for _, o := range jailOptions {
 		v, ok, err := c.get(name, o, vars)
 		if err != nil {
-			// An option that is not used in the end must not spoil the rest.
-			if o != "action" && j.Err == nil {
+			switch {
+			case o == "action": // what it does is not taken over anyway
+				j.Bad = append(j.Bad, asErrors(err, Position{File: "[" + name + "] action"}).(Errors)...)
+			case j.Err == nil:
 				j.Err = err
 			}
 			continue
@@ -83,12 +93,15 @@ func (c *config) jail(fsys fs.FS, name string) JailSetting {
 	return j
 }
 
-func truth(s string) bool {
+// truth reads what Python's configparser takes for true or false.
+func truth(s string) (value, ok bool) {
 	switch strings.ToLower(strings.TrimSpace(s)) {
 	case "1", "on", "true", "yes":
-		return true
+		return true, true
+	case "0", "off", "false", "no":
+		return false, true
 	}
-	return false
+	return false, false
 }
 
 // LoadJail compiles the filter of a jail with what the jail changes of it.
