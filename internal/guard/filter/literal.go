@@ -2,73 +2,166 @@ package filter
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"slices"
 	"strings"
 )
 
 // A scanner finds which of many literals occur in a line, without regard to
-// the case of ASCII letters. It looks at three bytes at a time and, where no
-// literal can have them, moves on by nearly the length of the shortest: most
-// lines cost less than one look for every four bytes (Wu and Manber).
+// the case of ASCII letters. It looks at every fourth place of the line, four
+// bytes each: a gram. A literal is long enough that one of these places stands
+// inside of it. What is read there is looked up among the grams of all literals,
+// in a table that stays in the cache of the processor. Nothing depends
+// on what was found before, so that several places are looked at at once.
 //
-// A literal is looked for by a window of it, all windows being of the same
-// length, chosen so that it is seldom found by chance.
+// A literal is looked for by a stretch of it, chosen so that it is seldom there
+// by chance. Of the few that are shorter than four places need, grams with one
+// byte that may be anything are in the table too; the others have a scanner of
+// their own, with grams of three bytes and shorter steps.
 type scanner struct {
-	window   int
-	shift    [tableSize]uint8
-	buckets  [tableSize]uint16 // into lists; 0 for none
-	lists    [][]int32         // literals by the hash of the end of their windows
+	stride   int    // from one place to the next
+	mask     uint32 // of the bytes that are looked at, four or three
+	maybe    [1 << gramBits]uint8
+	slots    []gramSlot // by hash; a power of two
+	places   []place
 	literals []scanned
 }
 
 type scanned struct {
-	text   []byte // lower case
-	offset int    // of the end of its window
-	id     int
+	text []byte // lower case
+	id   int
 }
 
+// A gramSlot says which places have a gram: places[from:to].
+type gramSlot struct {
+	gram     uint32
+	from, to uint16
+}
+
+// A place is where in a literal a gram stands; before it, if offset is -1.
+type place struct{ literal, offset int16 }
+
 const (
-	tableBits = 14
-	tableSize = 1 << tableBits
-	maxWindow = 12
+	gramBits = 16
+	// wide is how long a literal must be to hold a gram of four bytes at one
+	// of every fourth place.
+	wide = 7
+	// narrow is how long it must be if one byte of the gram may lie outside,
+	narrow = 5
+	// and maxNarrow how many of these there may be: each makes the table denser.
+	maxNarrow = 8
+	// foldMask leaves out the bit that tells the case of letters.
+	foldMask = 0x20202020
+	allBytes = 1<<32 - 1
 )
 
-// newScanner returns a scanner for literals of at least three bytes.
-func newScanner(literals []string) *scanner {
-	s := &scanner{window: maxWindow, lists: make([][]int32, 1)}
-	for _, l := range literals {
-		s.window = min(s.window, len(l))
-	}
-	for i := range s.shift {
-		s.shift[i] = uint8(s.window - 2)
-	}
+// newScanners returns the scanners that find all of the literals, each of which
+// has at least three bytes. What they find are indices of literals.
+func newScanners(literals []string) []*scanner {
+	var long, short, rest []int
 	for id, l := range literals {
-		text := []byte(l)
-		at := bestWindow(text, s.window)
-		lit := scanned{text: text, offset: at + s.window, id: id}
-		for end := at + 3; end <= lit.offset; end++ {
-			h := hash3(text[end-3:])
-			s.shift[h] = min(s.shift[h], uint8(lit.offset-end))
+		switch {
+		case len(l) >= wide:
+			long = append(long, id)
+		case len(l) >= narrow:
+			short = append(short, id)
+		default:
+			rest = append(rest, id)
 		}
-		h := hash3(text[lit.offset-3:])
-		if s.buckets[h] == 0 {
-			s.lists = append(s.lists, nil)
-			s.buckets[h] = uint16(len(s.lists) - 1)
+	}
+	if len(rest) > 0 || len(short) > maxNarrow {
+		rest = append(rest, short...)
+	} else {
+		long = append(long, short...)
+	}
+	var out []*scanner
+	if len(long) > 0 {
+		out = append(out, newScanner(literals, long, 4, allBytes))
+	}
+	if len(rest) > 0 {
+		shortest := wide
+		for _, id := range rest {
+			shortest = min(shortest, len(literals[id]))
 		}
-		b := s.buckets[h]
-		s.lists[b] = append(s.lists[b], int32(len(s.literals)))
-		s.literals = append(s.literals, lit)
+		out = append(out, newScanner(literals, rest, shortest-2, allBytes>>8))
+	}
+	return out
+}
+
+func newScanner(literals []string, ids []int, stride int, mask uint32) *scanner {
+	s := &scanner{stride: stride, mask: mask}
+	grams := map[uint32][]place{}
+	for _, id := range ids {
+		text := []byte(literals[id])
+		n := int16(len(s.literals))
+		s.literals = append(s.literals, scanned{text: text, id: id})
+		for _, offset := range s.stretch(text) {
+			s.grams(text, offset, func(g uint32) {
+				if p := (place{n, int16(offset)}); !slices.Contains(grams[g], p) {
+					grams[g] = append(grams[g], p)
+				}
+			})
+		}
+	}
+	s.slots = make([]gramSlot, 2<<bits.Len(uint(len(grams))))
+	for g, places := range grams {
+		h := gramHash(g)
+		s.maybe[h] = 1
+		i := int(h) & (len(s.slots) - 1)
+		for s.slots[i].to > 0 {
+			i = (i + 1) & (len(s.slots) - 1)
+		}
+		from := len(s.places)
+		s.places = append(s.places, places...)
+		s.slots[i] = gramSlot{g, uint16(from), uint16(len(s.places))}
 	}
 	return s
 }
 
-// hash3 hashes three bytes without the bit that tells the case of letters.
-func hash3(b []byte) uint32 {
-	_ = b[2]
-	return hash(uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16)
+// stretch returns at which offsets of a literal grams are to be looked for, so
+// that it cannot be missed.
+func (s *scanner) stretch(text []byte) []int {
+	gram := bits.OnesCount32(s.mask) / 8
+	at := -1 // the first with a byte in front of the literal
+	if n := len(text) - gram + 1; n >= s.stride {
+		at = bestStretch(text, s.stride, gram)
+	} else if n+1 >= s.stride {
+		at = 0 // the last with a byte behind it
+	}
+	out := make([]int, s.stride)
+	for i := range out {
+		out[i] = at + i
+	}
+	return out
 }
 
-func hash(x uint32) uint32 { return ((x | 0x202020) & 0xffffff) * 0x9e3779b1 >> (32 - tableBits) }
+// grams calls add with each gram that can stand at offset of a literal: bytes
+// outside of it may be any.
+func (s *scanner) grams(text []byte, offset int, add func(uint32)) {
+	switch {
+	case offset < 0:
+		for c := range uint32(256) {
+			add((gramAt(text)<<8 | c | foldMask) & s.mask)
+		}
+	case s.mask == allBytes && offset+4 > len(text):
+		for c := range uint32(256) {
+			add(gramAt(text[offset:])&(allBytes>>8) | c<<24 | foldMask)
+		}
+	default:
+		add((gramAt(text[offset:]) | foldMask) & s.mask)
+	}
+}
+
+// gramAt returns the first bytes of b, which has three at least.
+func gramAt(b []byte) uint32 {
+	x := uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16
+	if len(b) > 3 {
+		x |= uint32(b[3]) << 24
+	}
+	return x
+}
+
+func gramHash(g uint32) uint32 { return g * 0x9e3779b1 >> (32 - gramBits) }
 
 // frequent is how often letters and signs stand in logs, roughly, in percent.
 func frequent(c byte) int {
@@ -85,22 +178,23 @@ func frequent(c byte) int {
 	return 1
 }
 
-// trigrams that stand in half of all lines: a window should not end in one.
-const usual = "ion ing ent tio rom fro for ate lic ien que ive gin ces con und ect led ser use ver est ess sio ses pro roo oot ssh shd " +
-	"the and ted ter err ror rro not sta sys tem log ice erv vic fix pos ost hos cli lie cle ont onn nec rec rea ead com ame nam dis " +
-	"all ill ist res par per int kno unk own inv val lid ser acc ept pas ass swo wor ord por ort ser fai ail aut uth ica thi ath day " +
-	"me= er= er: ed  or  for to  in  on  om  us  d f d b n f n o "
+// What stands in many lines of logs: a literal should not be looked for by it.
+const usual = " connection from from to by by for for user user root root host port session session closed started stopped finished service " +
+	"client process system kernel: link becomes ready error: warning: info notice debug failed failure authentication authentication " +
+	"received disconnect disconnected invalid user connect login logged in password accepted address network interface sudo: command= " +
+	"cron[ cmd pam_unix( sshd[ session) uid=0 uid=0 euid= logname= tty= ruser= rhost= request response status found not found forbidden " +
+	"denied from=<> to=<> queue active mail from message http/1.1\" \"get / \"post / packet incoming ssh2 bye bye remote local directory " +
+	"child time date name value index image container health level=info msg=\" with without and the after before has been has new device " +
+	"number using high-speed usb in on of at is error state ion  tion ted  rule, unknown user opened for user root by -report "
 
-// bestWindow returns where in text the window begins that is found least by chance.
-func bestWindow(text []byte, window int) int {
+// bestStretch returns where in text the stretch begins that is found least by chance.
+func bestStretch(text []byte, stride, gram int) int {
 	best, cost := 0, 1<<30
-	for at := 0; at+window <= len(text); at++ {
+	for at := 0; at+stride+gram-1 <= len(text); at++ {
 		sum := 0
-		for i := at; i+3 <= at+window; i++ {
-			sum += chance(text[i : i+3])
+		for i := at; i < at+stride; i++ {
+			sum += chance(text[i : i+gram])
 		}
-		// The last three bytes decide whether a place is looked at closely.
-		sum += 8 * chance(text[at+window-3:at+window])
 		if sum < cost {
 			best, cost = at, sum
 		}
@@ -108,82 +202,84 @@ func bestWindow(text []byte, window int) int {
 	return best
 }
 
-// chance is how often three bytes stand together in logs, roughly.
-func chance(t []byte) int {
-	n := frequent(t[0]) * frequent(t[1]) * frequent(t[2])
-	if strings.Contains(usual, string(t)) {
-		n += 2000
+// chance is how often bytes stand together in logs, roughly.
+func chance(gram []byte) int {
+	n := 1
+	for _, c := range gram {
+		n *= frequent(c)
 	}
-	return n
+	return n + 5_000*strings.Count(usual, string(gram))
 }
 
-// scan adds to hits every literal that is in line. A step has to wait for the
-// table to know how long it is; so four stretches of the line are walked at
-// the same time.
+// scan adds to hits every literal that is in line.
 func (s *scanner) scan(line []byte, hits []int32) []int32 {
-	w := s.window
-	if w == 3 && len(line) >= 3 {
-		if h := hash3(line); s.shift[h] == 0 {
-			hits = s.check(line, 3, h, hits)
-		}
-		w++
+	const fold = foldMask | foldMask<<32
+	if s.mask != allBytes {
+		return s.scanShort(line, hits)
 	}
-	if len(line) < 8*w {
-		return s.stretch(line, w, len(line), hits)
-	}
-	shift := &s.shift
-	quarter := (len(line) - w + 1) / 4
-	a, aEnd := w, w+quarter
-	b, bEnd := aEnd, aEnd+quarter
-	c, cEnd := bEnd, bEnd+quarter
-	d := cEnd
-	for a < aEnd && b < bEnd && c < cEnd && d <= len(line) {
-		ha := hash(binary.LittleEndian.Uint32(line[a-4:]) >> 8)
-		hb := hash(binary.LittleEndian.Uint32(line[b-4:]) >> 8)
-		hc := hash(binary.LittleEndian.Uint32(line[c-4:]) >> 8)
-		hd := hash(binary.LittleEndian.Uint32(line[d-4:]) >> 8)
-		na, nb, nc, nd := int(shift[ha]), int(shift[hb]), int(shift[hc]), int(shift[hd])
-		if na == 0 {
-			hits, na = s.check(line, a, ha, hits), 1
-		}
-		if nb == 0 {
-			hits, nb = s.check(line, b, hb, hits), 1
-		}
-		if nc == 0 {
-			hits, nc = s.check(line, c, hc, hits), 1
-		}
-		if nd == 0 {
-			hits, nd = s.check(line, d, hd, hits), 1
-		}
-		a, b, c, d = a+na, b+nb, c+nc, d+nd
-	}
-	hits = s.stretch(line, a, aEnd-1, hits)
-	hits = s.stretch(line, b, bEnd-1, hits)
-	hits = s.stretch(line, c, cEnd-1, hits)
-	return s.stretch(line, d, len(line), hits)
-}
-
-// stretch looks for windows that end from i to last.
-func (s *scanner) stretch(line []byte, i, last int, hits []int32) []int32 {
-	shift := &s.shift
-	for i <= last {
-		// The three bytes before i.
-		h := hash(binary.LittleEndian.Uint32(line[i-4:]) >> 8)
-		if n := int(shift[h]); n != 0 {
-			i += n
+	maybe := &s.maybe
+	i := 0
+	for ; i+16 <= len(line); i += 16 {
+		b := line[i : i+16 : i+16]
+		x := binary.LittleEndian.Uint64(b) | fold
+		y := binary.LittleEndian.Uint64(b[8:]) | fold
+		h0, h1 := gramHash(uint32(x)), gramHash(uint32(x>>32))
+		h2, h3 := gramHash(uint32(y)), gramHash(uint32(y>>32))
+		if maybe[h0]|maybe[h1]|maybe[h2]|maybe[h3] == 0 {
 			continue
 		}
-		hits = s.check(line, i, h, hits)
-		i++
+		if maybe[h0] != 0 {
+			hits = s.check(line, i, uint32(x), hits)
+		}
+		if maybe[h1] != 0 {
+			hits = s.check(line, i+4, uint32(x>>32), hits)
+		}
+		if maybe[h2] != 0 {
+			hits = s.check(line, i+8, uint32(y), hits)
+		}
+		if maybe[h3] != 0 {
+			hits = s.check(line, i+12, uint32(y>>32), hits)
+		}
+	}
+	for ; i+4 <= len(line); i += 4 {
+		g := binary.LittleEndian.Uint32(line[i:]) | foldMask
+		if maybe[gramHash(g)] != 0 {
+			hits = s.check(line, i, g, hits)
+		}
+	}
+	if i+3 <= len(line) {
+		hits = s.check(line, i, gramAt(line[i:])|foldMask, hits)
 	}
 	return hits
 }
 
-// check adds the literals whose window ends at i.
-func (s *scanner) check(line []byte, i int, h uint32, hits []int32) []int32 {
-	for _, n := range s.lists[s.buckets[h]] {
-		l := &s.literals[n]
-		from := i - l.offset
+// scanShort is scan for grams of three bytes.
+func (s *scanner) scanShort(line []byte, hits []int32) []int32 {
+	i := 0
+	for ; i+4 <= len(line); i += s.stride {
+		g := (binary.LittleEndian.Uint32(line[i:]) | foldMask) & s.mask
+		if s.maybe[gramHash(g)] != 0 {
+			hits = s.check(line, i, g, hits)
+		}
+	}
+	if i+3 <= len(line) {
+		hits = s.check(line, i, (gramAt(line[i:])|foldMask)&s.mask, hits)
+	}
+	return hits
+}
+
+// check adds the literals that have the gram that stands at i.
+func (s *scanner) check(line []byte, i int, gram uint32, hits []int32) []int32 {
+	at := int(gramHash(gram)) & (len(s.slots) - 1)
+	for s.slots[at].gram != gram {
+		if s.slots[at].to == 0 {
+			return hits
+		}
+		at = (at + 1) & (len(s.slots) - 1)
+	}
+	for _, p := range s.places[s.slots[at].from:s.slots[at].to] {
+		l := &s.literals[p.literal]
+		from := i - int(p.offset)
 		if from >= 0 && from+len(l.text) <= len(line) && foldedEqual(line[from:from+len(l.text)], l.text) && !slices.Contains(hits, int32(l.id)) {
 			hits = append(hits, int32(l.id))
 		}

@@ -79,35 +79,8 @@ func NewSet(filters ...*Filter) *Set {
 			}
 		}
 	}
-	s.build(literals)
+	s.scanners = newScanners(literals)
 	return s
-}
-
-// shortLiteral separates literals into two scanners: short ones make the steps
-// of a scanner short.
-const shortLiteral = 6
-
-func (s *Set) build(literals []string) {
-	var groups [2][]string
-	var order [2][]int
-	for id, l := range literals {
-		g := 0
-		if len(l) < shortLiteral {
-			g = 1
-		}
-		groups[g] = append(groups[g], l)
-		order[g] = append(order[g], id)
-	}
-	for g := range groups {
-		if len(groups[g]) == 0 {
-			continue
-		}
-		sc := newScanner(groups[g])
-		for i := range sc.literals {
-			sc.literals[i].id = order[g][sc.literals[i].id]
-		}
-		s.scanners = append(s.scanners, sc)
-	}
 }
 
 // needs returns, for each pattern, one or two sets of literals: a line must have

@@ -1,6 +1,7 @@
 package pyre
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -25,6 +26,7 @@ const (
 	opAtomic         // body alt, its first match only
 	opCond           // next if group arg took part, else alt
 	opBackref        // the text of group arg
+	opFields         // min times: one to max characters of set, and the byte b
 )
 
 // An inst is one instruction. Programs are built from the back: next and alt
@@ -37,15 +39,18 @@ type inst struct {
 	fold      bool
 	behind    bool
 	simple    bool // opRep: greedy, without an end, of at least none or one
+	sure      bool // opRep: greedy, and what follows cannot begin with one of set
 	next, alt int32
-	arg       int32
+	arg       int32 // of opRep: the opStr that has to follow; -1 if there is none
 	min, max  int32
 	memo      int32 // index of its memory of failures; a repeat has two
 	str       string
 	set       *charSet
 	// ways says, by the next byte, whether next (1) and alt (2) can go on with
-	// it. The end of the text is never excluded.
-	ways *[256]uint8
+	// it. The end of the text is never excluded. For an opRep that is followed
+	// by one character, second says that 2 means the byte after an ASCII one.
+	ways   *[256]uint8
+	second bool
 }
 
 // maxProgram bounds what nested counted repetitions unroll to.
@@ -58,8 +63,23 @@ type compiler struct {
 	conds  []int32
 	refs   bool // has back-references
 	looks  bool
+	known  []int // groups whose part is known where it is asked for
+	asks   bool  // has conditionals, be their answers known
 	sawErr string
 	plain  bool // without the instructions for special cases, to test these
+}
+
+// begin compiles the whole pattern and returns where it starts.
+func (c *compiler) begin(tree *node) int32 {
+	match := c.emit(inst{op: opMatch})
+	if !c.plain {
+		c.known = known(tree)
+	}
+	if len(c.known) == 0 {
+		return c.comp(tree, match)
+	}
+	c.asks = true
+	return c.compKnown(tree, slices.Repeat(onward{match}, 1<<len(c.known)))[0]
 }
 
 func (c *compiler) emit(i inst) int32 {
@@ -74,6 +94,9 @@ func (c *compiler) emit(i inst) int32 {
 		c.memos++
 	case opRep:
 		i.simple = !i.lazy && i.str == "" && i.max == infinite && i.min <= 1
+		if i.arg = -1; !c.plain {
+			i.arg = c.following(i.next)
+		}
 		i.memo = c.memos
 		c.memos += 2
 	}
@@ -106,6 +129,7 @@ func (c *compiler) comp(n *node, next int32) int32 {
 		body := c.comp(n.subs[0], c.emit(inst{op: opMatch}))
 		return c.emit(inst{op: opAtomic, alt: body, next: next})
 	case nCond:
+		c.asks = true
 		c.conds = append(c.conds, int32(n.group))
 		no := c.comp(n.subs[1], next)
 		return c.emit(inst{op: opCond, arg: int32(n.group), next: c.comp(n.subs[0], next), alt: no})
@@ -126,6 +150,18 @@ func (c *compiler) literal(n *node, next int32) int32 {
 		return c.emit(inst{op: opChar, b: byte(n.r), next: next})
 	}
 	return c.emit(inst{op: opStr, str: string(n.r), b: string(n.r)[0], next: next})
+}
+
+// following returns the opStr that has to follow at pc; -1 if it is another
+// instruction, or its text does not begin with an ASCII character.
+func (c *compiler) following(pc int32) int32 {
+	for c.prog[pc].op == opSave {
+		pc = c.prog[pc].next
+	}
+	if in := &c.prog[pc]; in.op == opStr && in.b < utf8.RuneSelf {
+		return pc
+	}
+	return -1
 }
 
 // foldSet is the set of r in all its cases.
@@ -215,6 +251,9 @@ func (c *compiler) repeat(n *node, next int32) int32 {
 		}
 		return c.emit(inst{op: opRep, set: set, min: int32(n.min), max: int32(n.max), lazy: n.lazy, next: next})
 	}
+	if set, most, end := field(sub); set != nil && n.min == n.max && n.min > 1 && !c.plain {
+		return c.emit(inst{op: opFields, set: set, min: int32(n.min), max: int32(most), b: end, next: next})
+	}
 	at := next
 	guarded, reg := nullable(sub) && n.max-n.min > 1, c.loops
 	if guarded {
@@ -255,6 +294,25 @@ func unless(n *node) (set *charSet, stop string) {
 		return nil, ""
 	}
 	return singleSet(n.subs[1]), stop
+}
+
+// field recognizes x{1,most}y, where y is one ASCII character that is no x: there
+// is one way only to match it.
+func field(n *node) (set *charSet, most int, end byte) {
+	for n.kind == nCat && len(n.subs) == 1 {
+		n = n.subs[0]
+	}
+	if n.kind != nCat || len(n.subs) != 2 || n.subs[0].kind != nRepeat || n.subs[0].min != 1 || n.subs[0].lazy {
+		return nil, 0, 0
+	}
+	y := n.subs[1]
+	if y.kind != nLit || y.fold || y.r >= utf8.RuneSelf {
+		return nil, 0, 0
+	}
+	if set = singleSet(n.subs[0].subs[0]); set == nil || set.has(y.r) {
+		return nil, 0, 0
+	}
+	return set, n.subs[0].max, byte(y.r)
 }
 
 // literalText returns the only text that n matches; "" if it is not one.
@@ -336,6 +394,10 @@ func union(a, b [4]uint64) [4]uint64 {
 	return a
 }
 
+func disjoint(a, b *[4]uint64) bool {
+	return a[0]&b[0]|a[1]&b[1]|a[2]&b[2]|a[3]&b[3] == 0
+}
+
 func inSet(s *[4]uint64, b byte) bool { return s[b>>6]&(1<<(b&63)) != 0 }
 
 // firsts computes, for every instruction, with which bytes a match from there
@@ -353,7 +415,12 @@ func firsts(prog []inst) [][4]uint64 {
 	shared := map[[256]uint8]*[256]uint8{}
 	for pc := range prog {
 		in := &prog[pc]
-		if in.op != opSplit && in.op != opRep {
+		other := in.alt
+		switch in.op {
+		case opSplit:
+		case opRep:
+			other, in.second = afterOne(prog, in.next)
+		default:
 			continue
 		}
 		var w [256]uint8
@@ -361,7 +428,7 @@ func firsts(prog []inst) [][4]uint64 {
 			if inSet(&f[in.next], byte(c)) {
 				w[c] |= 1
 			}
-			if in.op == opSplit && inSet(&f[in.alt], byte(c)) {
+			if inSet(&f[other], byte(c)) {
 				w[c] |= 2
 			}
 		}
@@ -369,8 +436,19 @@ func firsts(prog []inst) [][4]uint64 {
 			shared[w] = &w
 		}
 		in.ways = shared[w]
+		in.sure = in.op == opRep && in.str == "" && !in.lazy && in.min <= 1 && disjoint(&in.set.all, &f[in.next])
 	}
 	return f
+}
+
+// afterOne returns where a match goes on behind the one character that follows
+// at pc.
+func afterOne(prog []inst, pc int32) (next int32, ok bool) {
+	for prog[pc].op == opSave {
+		pc = prog[pc].next
+	}
+	in := &prog[pc]
+	return in.next, in.op == opSet || in.op == opChar && in.b < utf8.RuneSelf
 }
 
 func first1(in *inst, f [][4]uint64) [4]uint64 {
@@ -379,7 +457,7 @@ func first1(in *inst, f [][4]uint64) [4]uint64 {
 		return all256()
 	case opChar, opStr:
 		return byteSet(in.b)
-	case opSet:
+	case opSet, opFields:
 		return in.set.all
 	case opRep:
 		if in.min == 0 {

@@ -265,30 +265,48 @@ func (m *Machine) run(pc, pos int32) (end int32, ok bool) {
 				break
 			}
 			m.left--
-			if in.simple {
+			if int(pos) < len(text) && in.set.table[text[pos]] == stops {
+				if in.min == 0 && in.ways[text[pos]]&1 != 0 {
+					pc = in.next
+					continue
+				}
+				break
+			}
+			switch {
+			case in.sure:
+				end := pos
+				if in.max == infinite {
+					end = m.spanAll(in.set, pos)
+				} else {
+					end, _ = m.span(in.set, pos, in.max)
+				}
+				m.left -= int(end-pos) >> 4
+				if (end > pos || in.min == 0) && (int(end) >= len(text) || in.ways[text[end]]&1 != 0) {
+					pc, pos = in.next, end
+					continue
+				}
+			case in.simple:
 				// The usual repeat, x* or x+, without a call for each of its parts.
 				if least, good := m.atLeast(in, pos); good {
 					end := m.spanAll(in.set, least)
 					m.left -= int(end-least) >> 4
-					if int(end) >= len(text) || in.ways[text[end]]&1 != 0 {
-						if end > least {
-							m.stack = append(m.stack, frame{fGreedy, pc, end, least})
-						}
-						pc, pos = in.next, end
-						continue
-					}
-					if end > least {
-						m.stack = append(m.stack, frame{fGreedy, pc, end, least})
-						if to, at := m.shorter(&m.stack[len(m.stack)-1]); to >= 0 {
-							pc, pos = to, at
+					if end == least {
+						if int(end) >= len(text) || in.ways[text[end]]&1 != 0 {
+							pc, pos = in.next, end
 							continue
 						}
-						m.stack = m.stack[:len(m.stack)-1]
+						break
+					}
+					if to, at := m.longest(pc, in, end, least); to >= 0 {
+						pc, pos = to, at
+						continue
 					}
 				}
-			} else if to, good := m.repeat(pc, in, pos); good {
-				pc, pos = in.next, to
-				continue
+			default:
+				if to, good := m.repeat(pc, in, pos); good {
+					pc, pos = in.next, to
+					continue
+				}
 			}
 		case opSplit:
 			if memo && m.failed(in.memo, pos) {
@@ -309,6 +327,12 @@ func (m *Machine) run(pc, pos int32) (end int32, ok bool) {
 				continue
 			case 2:
 				pc = in.alt
+				continue
+			}
+		case opFields:
+			m.left--
+			if to := m.fields(in, pos); to >= 0 {
+				pc, pos = in.next, to
 				continue
 			}
 		case opSave:

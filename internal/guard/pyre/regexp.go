@@ -22,6 +22,7 @@ type Regexp struct {
 	memos    int
 	looks    bool
 	refs     bool
+	asks     bool
 	conds    []int32
 }
 
@@ -32,14 +33,18 @@ func Compile(pattern string, flags Flags) (*Regexp, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &compiler{}
-	start := c.comp(tree, c.emit(inst{op: opMatch}))
+	return assemble(&compiler{}, pattern, tree, p)
+}
+
+// assemble compiles what was parsed.
+func assemble(c *compiler, pattern string, tree *node, p *parser) (*Regexp, error) {
+	start := c.begin(tree)
 	if c.sawErr != "" {
 		return nil, &SyntaxError{Pattern: pattern, Msg: c.sawErr}
 	}
 	re := &Regexp{
 		src: pattern, tree: tree, prog: c.prog, start: start, names: p.namedGroups(), groups: len(p.groups),
-		anchored: leads(tree, aBegin), loops: int(c.loops), memos: int(c.memos), looks: c.looks, refs: c.refs,
+		anchored: leads(tree, aBegin), loops: int(c.loops), memos: int(c.memos), looks: c.looks, refs: c.refs, asks: c.asks,
 	}
 	re.lines = !re.anchored && leads(tree, aBeginLine)
 	for _, g := range c.conds {
@@ -49,6 +54,11 @@ func Compile(pattern string, flags Flags) (*Regexp, error) {
 	}
 	f := firsts(re.prog)
 	re.first = f[start]
+	if c.plain {
+		for i := range re.prog {
+			re.prog[i].sure, re.prog[i].second, re.prog[i].simple = false, false, false
+		}
+	}
 	re.prefix = re.leading()
 	return re, nil
 }
@@ -103,7 +113,7 @@ func (re *Regexp) Way() Way {
 	switch {
 	case re.refs || !re.memoable():
 		return Bounded
-	case re.looks || len(re.conds) > 0:
+	case re.looks || re.asks:
 		return Around
 	}
 	for i := range re.prog {

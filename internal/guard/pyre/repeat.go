@@ -84,6 +84,49 @@ func (m *Machine) atLeast(in *inst, pos int32) (int32, bool) {
 	return pos + n, n > 0
 }
 
+// longest tries a greedy run that ends at end, and shorter ones down to least.
+func (m *Machine) longest(pc int32, in *inst, end, least int32) (to, at int32) {
+	m.stack = append(m.stack, frame{fGreedy, pc, end, least})
+	if m.goes(in, end) && (in.arg < 0 || m.has(m.re.prog[in.arg].str, end)) {
+		return in.next, end
+	}
+	if to, at = m.shorter(&m.stack[len(m.stack)-1]); to < 0 {
+		m.stack = m.stack[:len(m.stack)-1]
+	}
+	return to, at
+}
+
+// has reports whether s stands at pos.
+func (m *Machine) has(s string, pos int32) bool {
+	return len(m.text)-int(pos) >= len(s) && string(m.text[pos:int(pos)+len(s)]) == s
+}
+
+// fields matches opFields and returns where it ends; -1 if it does not match.
+func (m *Machine) fields(in *inst, pos int32) int32 {
+	text, table := m.text, &in.set.table
+	for range in.min {
+		n := int32(0)
+		for n < in.max && int(pos) < len(text) {
+			size := int32(1)
+			if k := table[text[pos]]; k == stops {
+				break
+			} else if k == unclear {
+				if size = m.one(in.set, pos); size == 0 {
+					break
+				}
+			}
+			pos += size
+			n++
+		}
+		m.left -= int(n) >> 4
+		if n == 0 || int(pos) >= len(text) || text[pos] != in.b {
+			return -1
+		}
+		pos++
+	}
+	return pos
+}
+
 func (m *Machine) repeat(pc int32, in *inst, pos int32) (int32, bool) {
 	if in.str != "" {
 		return m.repeatUnless(pc, in, pos)
@@ -110,15 +153,8 @@ func (m *Machine) repeat(pc int32, in *inst, pos int32) (int32, bool) {
 	end, _ := m.span(in.set, least, in.max-in.min)
 	m.left -= int(end-least) >> 4
 	if end > least {
-		m.stack = append(m.stack, frame{fGreedy, pc, end, least})
-		if m.goes(in, end) {
-			return end, true
-		}
-		if pc, pos = m.shorter(&m.stack[len(m.stack)-1]); pc >= 0 {
-			return pos, true
-		}
-		m.stack = m.stack[:len(m.stack)-1]
-		return 0, false
+		pc, pos = m.longest(pc, in, end, least)
+		return pos, pc >= 0
 	}
 	return end, m.goes(in, end)
 }
@@ -190,13 +226,21 @@ func (m *Machine) longerTo(f *frame) (pc, pos int32) {
 
 // goes reports whether what follows a repeat can go on at pos.
 func (m *Machine) goes(in *inst, pos int32) bool {
-	return int(pos) >= len(m.text) || in.ways[m.text[pos]]&1 != 0
+	return int(pos) >= len(m.text) || in.ways[m.text[pos]]&1 != 0 && (!in.second || m.goesSecond(in, pos))
+}
+
+// goesSecond is goes for the byte after that at pos.
+func (m *Machine) goesSecond(in *inst, pos int32) bool {
+	return m.text[pos] >= utf8.RuneSelf || int(pos)+1 >= len(m.text) || in.ways[m.text[pos+1]]&2 != 0
 }
 
 // shorter gives up characters at the end of a greedy run until what follows
 // could go on. The frame is removed by the caller when pc is -1.
 func (m *Machine) shorter(f *frame) (pc, pos int32) {
 	in := &m.re.prog[f.a]
+	if in.arg >= 0 {
+		return m.shorterTo(f, in, m.re.prog[in.arg].str)
+	}
 	at := f.b
 	for at > f.c {
 		if m.text[at-1] < utf8.RuneSelf {
@@ -205,7 +249,7 @@ func (m *Machine) shorter(f *frame) (pc, pos int32) {
 			_, n := utf8.DecodeLastRune(m.text[f.c:at])
 			at -= int32(n)
 		}
-		if in.ways[m.text[at]]&1 == 0 {
+		if in.ways[m.text[at]]&1 == 0 || in.second && !m.goesSecond(in, at) {
 			continue
 		}
 		m.left -= int(f.b-at) >> 3
@@ -214,6 +258,28 @@ func (m *Machine) shorter(f *frame) (pc, pos int32) {
 			continue
 		}
 		f.b = at
+		if at == f.c {
+			m.stack = m.stack[:len(m.stack)-1]
+		}
+		return in.next, at
+	}
+	m.left -= int(f.b-f.c) >> 3
+	return -1, 0
+}
+
+// shorterTo is shorter where lit, which begins with an ASCII character, has to
+// follow.
+func (m *Machine) shorterTo(f *frame, in *inst, lit string) (pc, pos int32) {
+	text, c := m.text, lit[0]
+	for at := f.b - 1; at >= f.c; at-- {
+		if text[at] != c || !m.has(lit, at) {
+			continue
+		}
+		m.left -= int(f.b-at) >> 3
+		f.b = at
+		if m.memo != nil && m.inInner == 0 && m.failed(in.memo+1, at) {
+			continue
+		}
 		if at == f.c {
 			m.stack = m.stack[:len(m.stack)-1]
 		}
