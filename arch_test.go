@@ -89,6 +89,7 @@ var layers = []layer{
 		pattern: "internal/report", pure: true,
 		may: []string{"packet", "policy", "internal/firewall", "internal/host", "internal/exposure", "internal/audit", "internal/audit/words", "internal/compile", "internal/plan"},
 	},
+	{pattern: "internal/observe/sshwire"}, // the caller connects
 	{pattern: "internal/observe/rootfs", may: []string{"internal/host"}},
 	{pattern: "internal/observe/oui", pure: true},
 	{pattern: "internal/observe/pkgdb", may: []string{"internal/observe/rootfs"}},

@@ -53,6 +53,7 @@ Without a command it says so in short, worst first.`,
 	root.SetUsageTemplate(usageTemplate)
 	root.SetVersionTemplate("sekimori {{.Version}}\n")
 	root.AddCommand(
+		newAudit(io), newExplain(io),
 		newPorts(io), newReach(io), newTrace(io), newDiff(io),
 		newInit(io), newPolicy(io), newAllow(io), newDeny(io), newRemove(io), newCompile(io),
 		newReplay(io), newFilter(io),

@@ -64,6 +64,11 @@ func Run(in Input) Result {
 	v := newView(in)
 	var r Result
 	blind := false
+	for _, u := range v.unseen() {
+		if in.wants(u.Section) {
+			r.Unseen = append(r.Unseen, u)
+		}
+	}
 	for _, c := range Checks() {
 		if !in.wants(c.Section) {
 			continue

@@ -306,3 +306,35 @@ func (v *view) without(sections ...string) []string {
 	}
 	return why
 }
+
+// sectionOf is the section of the audit that suffers where one of the snapshot
+// could not be read. What reachability needs is told by its own check.
+func sectionOf(of string) (Section, bool) {
+	section, ok := map[string]Section{
+		host.SectionAccounts: Accounts, host.SectionSudo: Accounts, host.SectionSSH: SSH,
+		host.SectionUnits: Services, host.SectionPackages: Updates, host.SectionUpdates: Updates,
+		host.SectionSysctls: Kernel, host.SectionSettings: Kernel, host.SectionKernel: Kernel, host.SectionMounts: Kernel,
+		host.SectionLogging: Logging, host.SectionClock: Logging, host.SectionWeb: Web, host.SectionIntegrity: Integrity,
+		host.SectionProcesses: Compromise, host.SectionConnections: Compromise, host.SectionStartup: Compromise,
+	}[of]
+	return section, ok
+}
+
+// unseen is what the snapshot itself says that it lacks.
+func (v *view) unseen() []Unseen {
+	var out []Unseen
+	if !v.s.Audited {
+		const why = "the snapshot was taken for questions about reachability alone (sekimori snapshot takes all)"
+		for _, s := range Sections() {
+			if s != Exposure && s != Firewall {
+				out = append(out, Unseen{s, why})
+			}
+		}
+	}
+	for _, u := range v.s.Unseen {
+		if section, ok := sectionOf(u.Section); ok && !slices.Contains(out, Unseen{section, u.Reason}) {
+			out = append(out, Unseen{section, u.Reason})
+		}
+	}
+	return out
+}
