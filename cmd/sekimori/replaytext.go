@@ -114,7 +114,9 @@ func (r replayer) faults(res *replay.Result) {
 
 // fileFaults says what of a log could not be read, or not as it should be.
 func (s streams) fileFaults(f *replay.File) {
-	say := func(format string, args ...any) { fmt.Fprintf(s.err, "sekimori: %s: %s\n", f.Name, fmt.Sprintf(format, args...)) }
+	say := func(format string, args ...any) {
+		fmt.Fprintf(s.err, "sekimori: %s: %s\n", f.Name, fmt.Sprintf(format, args...))
+	}
 	switch {
 	case f.Fault != "" && f.Lines == 0:
 		say("not read: %s", f.Fault)

@@ -71,7 +71,6 @@ type Reader struct {
 	num    int // lines that were read
 	flaws  Flaws
 	keep   map[string]bool
-	nul    bool // the last line has NULs inside
 	ended  error
 }
 
