@@ -34,11 +34,14 @@ var fieldNames = [fixedFields]string{
 // A pattern is one compiled expression of a filter.
 type pattern struct {
 	re     *pyre.Regexp
-	fields []int // by group number: the field it fills; -1 for none
+	uses   []use
 	merges []merge
 	skips  []int // groups of <SKIPLINES>
 	needs  []pyre.Literals
 }
+
+// A use is a group of a pattern with the field that it fills.
+type use struct{ group, field int }
 
 // A Filter is a compiled Definition. It is not changed by use; Sessions run it.
 type Filter struct {
@@ -47,6 +50,7 @@ type Filter struct {
 	pref   *pattern
 	fail   []*pattern
 	ignore []*pattern
+	begins begins
 	// journal says which entries of a journal count.
 	journal *JournalMatch
 }
@@ -96,6 +100,7 @@ func Compile(d *Definition) (*Filter, error) {
 	if len(errs) > 0 {
 		return nil, errs
 	}
+	f.begins = newBegins(f.fail)
 	return f, nil
 }
 
@@ -112,7 +117,6 @@ func (f *Filter) pattern(text string, flags pyre.Flags) (*pattern, error) {
 	var complex []string
 	for g, name := range re.Names() {
 		if g == 0 || name == "" {
-			p.fields = append(p.fields, -1)
 			continue
 		}
 		if strings.HasPrefix(name, "skiplines") {
@@ -121,7 +125,7 @@ func (f *Filter) pattern(text string, flags pyre.Flags) (*pattern, error) {
 		if strings.HasPrefix(name, "alt_") || strings.HasPrefix(name, "tuple_") {
 			complex = append(complex, name)
 		}
-		p.fields = append(p.fields, f.field(name))
+		p.uses = append(p.uses, use{g, f.field(name)})
 	}
 	// In order of their names, alternatives before tuples.
 	slices.Sort(complex)
@@ -152,8 +156,8 @@ func (f *Filter) field(name string) int {
 
 // identifies reports whether p has a group that says who it was.
 func (p *pattern) identifies() bool {
-	for _, i := range p.fields {
-		switch i {
+	for _, u := range p.uses {
+		switch u.field {
 		case fieldID, fieldIP4, fieldIP6, fieldDNS, fieldSession:
 			return true
 		}

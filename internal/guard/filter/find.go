@@ -2,6 +2,7 @@ package filter
 
 import (
 	"bytes"
+	"math/bits"
 	"slices"
 	"strings"
 )
@@ -23,32 +24,22 @@ func (s *Session) find(line []byte, from, to int, t stamp, only []uint64) []Matc
 		}
 		content = s.prefixGroups(s.buf)
 	}
-	var first byte
-	if len(content) > 0 {
-		first = content[0]
-	}
-	for i, p := range f.fail {
-		if only != nil && only[i>>6]&(1<<(i&63)) == 0 || !p.couldBegin(first) {
-			continue
+	for w, mask := range f.begins.of(content) {
+		if only != nil {
+			mask &= only[w]
 		}
-		if !s.search(p, content) {
-			continue
-		}
-		s.matched(i, p, content, line, from, to, &t)
-		if s.done || !s.set.All {
-			break
+		for ; mask != 0; mask &= mask - 1 {
+			i := w<<6 + bits.TrailingZeros64(mask)
+			if !s.search(f.fail[i], content) {
+				continue
+			}
+			s.matched(i, f.fail[i], content, line, from, to, &t)
+			if s.done || !s.set.All {
+				return s.out
+			}
 		}
 	}
 	return s.out
-}
-
-// couldBegin reports whether a text that begins with c is worth trying.
-func (p *pattern) couldBegin(c byte) bool {
-	if !p.re.Anchored() {
-		return true
-	}
-	first := p.re.First()
-	return first[c>>6]&(1<<(c&63)) != 0
 }
 
 // prefixGroups keeps the groups of prefregex and returns the content that the
@@ -56,10 +47,10 @@ func (p *pattern) couldBegin(c byte) bool {
 func (s *Session) prefixGroups(buf []byte) []byte {
 	s.prefAt = s.prefAt[:0]
 	content := buf
-	for g, field := range s.f.pref.fields {
-		a, b := s.m.Span(g)
+	for _, u := range s.f.pref.uses {
+		a, b := s.m.Span(u.group)
 		s.prefAt = append(s.prefAt, [2]int32{int32(a), int32(b)})
-		if field != fieldContent || b <= a {
+		if u.field != fieldContent || b <= a {
 			continue
 		}
 		// The newline after it is there already in most cases.
@@ -74,7 +65,7 @@ func (s *Session) prefixGroups(buf []byte) []byte {
 func (s *Session) matched(i int, p *pattern, content []byte, line []byte, from, to int, t *stamp) {
 	s.done = false
 	// One copy of the line is evidence and home of all fields.
-	src := source{text: string(line), from: from, cut: to - from}
+	src := source{text: s.evidence.keep(line), from: from, cut: to - from}
 	src.at = cap(s.buf) - cap(content) // content is part of buf, or a copy
 	if src.at < 0 || src.at+len(content) > len(s.buf) || len(content) > 0 && &s.buf[src.at] != &content[0] {
 		src.at = -1
@@ -108,14 +99,10 @@ func (src *source) piece(a, b int) string {
 // groups collects the fields of the last match, over those of prefregex.
 func (s *Session) groups(p *pattern, content []byte, src *source) *record {
 	r := s.newRecord(len(s.f.names))
-	spans := s.spans[:0]
-	for g := range p.fields {
-		a, b := s.m.Span(g)
-		spans = append(spans, [2]int32{int32(a), int32(b)})
-	}
-	s.spans = spans
 	if pref := s.f.pref; pref != nil {
-		fill(r, pref, s.buf, s.prefAt, src, 0)
+		for i, u := range pref.uses {
+			fill(r, u.field, s.buf, int(s.prefAt[i][0]), int(s.prefAt[i][1]), src, 0)
+		}
 		applyMerges(r, pref)
 		r.unset(fieldContent)
 	}
@@ -125,28 +112,23 @@ func (s *Session) groups(p *pattern, content []byte, src *source) *record {
 			src, at = nil, 0
 		}
 	}
-	fill(r, p, content, spans, src, at)
+	for _, u := range p.uses {
+		a, b := s.m.Span(u.group)
+		fill(r, u.field, content, a, b, src, at)
+	}
 	applyMerges(r, p)
 	return r
 }
 
-// fill sets the fields of p from text, which begins at base in what src knows.
-func fill(r *record, p *pattern, text []byte, spans [][2]int32, src *source, base int) {
-	for g, field := range p.fields {
-		if field < 0 {
-			continue
-		}
-		a, b := int(spans[g][0]), int(spans[g][1])
-		switch {
-		case a < 0:
-			r.unset(field)
-		case src == nil:
-			r.set(field, string(text[a:b]))
-		case a+base < src.from && b+base > src.from:
-			r.set(field, string(text[a:b]))
-		default:
-			r.set(field, src.piece(a+base, b+base))
-		}
+// fill sets a field to text[a:b], of which src knows what begins at base.
+func fill(r *record, field int, text []byte, a, b int, src *source, base int) {
+	switch {
+	case a < 0:
+		r.unset(field)
+	case src == nil, a+base < src.from && b+base > src.from:
+		r.set(field, string(text[a:b]))
+	default:
+		r.set(field, src.piece(a+base, b+base))
 	}
 }
 
@@ -229,9 +211,10 @@ func (s *Session) mergeSession(id string, r *record, lines []string) *record {
 	}
 	r.unset(fieldForget)
 	var users []string
-	known := s.sessions.get(id, s.lastDate)
+	entry := s.sessions.get(id, s.lastDate)
 	switch {
-	case known != nil:
+	case entry != nil:
+		known := entry.r
 		users = known.addUser(r.values[fieldUser])
 		if known.truthy(fieldNofail) || known.truthy(fieldGained) {
 			flags |= flagHad
@@ -242,13 +225,13 @@ func (s *Session) mergeSession(id string, r *record, lines []string) *record {
 			known.pending = false
 		}
 		if flags&flagHad == 0 && !known.pending {
-			known.lines, known.lineCount = nil, 0
+			known.lines, known.lineCount = known.lines[:0], 0
 		}
 		known.update(r)
 		s.retire(r)
 		r = known
 		if flags&flagForget != 0 {
-			s.sessions.remove(id)
+			s.sessions.unlink(entry)
 			s.retire(r)
 		}
 	case flags&flagForget == 0:
@@ -267,15 +250,14 @@ func (s *Session) mergeSession(id string, r *record, lines []string) *record {
 	r.pending = false
 	switch {
 	case flags&flagNofail == 0:
-		count := r.helpCount + r.lineCount
-		all := r.lines
 		if len(r.helping) > 0 {
-			all = append(r.helping, r.lines...)
+			r.lines, r.helping = append(r.helping, r.lines...), r.lines[:0]
 		}
+		r.lineCount, r.helpCount = r.helpCount+r.lineCount, 0
 		if flags&flagGained == 0 {
-			all, count = append(all, lines...), count+len(lines)
+			r.lines, r.lineCount = append(r.lines, lines...), r.lineCount+len(lines)
 		}
-		r.lines, r.lineCount, r.helping, r.helpCount = capLines(all), count, nil, 0
+		r.lines = capLines(r.lines)
 	case flags&(flagNofail|flagForget) == flagNofail:
 		r.helping, r.helpCount = capLines(append(r.helping, lines...)), r.helpCount+len(lines)
 	}

@@ -1,6 +1,10 @@
 package filter
 
-import "slices"
+import (
+	"math/bits"
+	"slices"
+	"strings"
+)
 
 // A record is what is known about a failure, possibly from several lines of
 // one session.
@@ -17,6 +21,7 @@ type record struct {
 	// What most records need, allocated with them.
 	valueSpace [fixedFields + 4]string
 	lineSpace  [2]string
+	helpSpace  [2]string
 	userSpace  [1]string
 }
 
@@ -25,19 +30,29 @@ const maxFields = 64
 
 // newRecord returns a record, one that is not needed any more if there is one.
 func (s *Session) newRecord(fields int) *record {
-	var r *record
 	if n := len(s.spare); n > 0 {
-		r = s.spare[n-1]
+		r := s.spare[n-1]
 		s.spare = s.spare[:n-1]
-		*r = record{}
-	} else {
-		r = &record{}
+		r.clear()
+		return r
 	}
+	r := &record{}
 	if r.values = r.valueSpace[:]; fields > len(r.values) {
 		r.values = make([]string, fields)
 	}
-	r.lines, r.users = r.lineSpace[:0], r.userSpace[:0]
+	r.lines, r.users, r.helping = r.lineSpace[:0], r.userSpace[:0], r.helpSpace[:0]
 	return r
+}
+
+// clear makes r what a new record is. Memory for its lists is kept.
+func (r *record) clear() {
+	for given := r.given; given != 0; given &= given - 1 {
+		r.values[bits.TrailingZeros64(given)] = ""
+	}
+	clear(r.lines)
+	clear(r.helping)
+	r.lines, r.helping, r.users = r.lines[:0], r.helping[:0], r.users[:0]
+	r.given, r.pending, r.lineCount, r.helpCount = 0, false, 0, 0
 }
 
 // maxSpare bounds how many records wait to be used again.
@@ -68,11 +83,11 @@ func (r *record) truthy(i int) bool { return r.values[i] != "" }
 
 // update takes over the fields that from has.
 func (r *record) update(from *record) {
-	for i, v := range from.values {
-		if from.has(i) {
-			r.set(i, v)
-		}
+	for given := from.given; given != 0; given &= given - 1 {
+		i := bits.TrailingZeros64(given)
+		r.values[i] = from.values[i]
 	}
+	r.given |= from.given
 }
 
 func (r *record) clone() *record {
@@ -121,4 +136,23 @@ func applyMerges(r *record, p *pattern) {
 			r.set(m.to, from)
 		}
 	}
+}
+
+// An arena keeps copies of lines, many in one piece of memory.
+type arena struct{ b strings.Builder }
+
+// arenaSize is how large a piece is: a line that is kept for long keeps so much.
+const arenaSize = 4 << 10
+
+func (a *arena) keep(line []byte) string {
+	if len(line) > arenaSize/4 {
+		return string(line)
+	}
+	if a.b.Cap()-a.b.Len() < len(line) {
+		a.b = strings.Builder{}
+		a.b.Grow(arenaSize)
+	}
+	from := a.b.Len()
+	a.b.Write(line)
+	return a.b.String()[from:]
 }

@@ -1,7 +1,6 @@
 package filter
 
 import (
-	"bytes"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -102,17 +101,17 @@ type Session struct {
 	sessions cache
 	counts   Counts
 
-	buf     []byte // the line without its date, ending in a newline
-	pending []tuple
-	out     []Match
-	budget  int
-	prefAt  [][2]int32 // groups of prefregex in buf
-	spans   [][2]int32 // of the last failregex
-	line1   [1]string  // the line, as a list
-	spare   []*record  // to be used again
-	retired []*record  // likewise, once the matches of this line are forgotten
-	done    bool       // nothing more is to be tried on this line
-	noDate  bool       // no date was found in this line
+	buf      []byte // the line without its date, ending in a newline
+	pending  []tuple
+	out      []Match
+	budget   int
+	prefAt   [][2]int32 // groups of prefregex in buf
+	line1    [1]string  // the line, as a list
+	evidence arena
+	spare    []*record // to be used again
+	retired  []*record // likewise, once the matches of this line are forgotten
+	done     bool      // nothing more is to be tried on this line
+	noDate   bool      // no date was found in this line
 	// lastDate is the time of the last line that had one.
 	lastDate float64
 	lastText string
@@ -133,7 +132,7 @@ func (f *Filter) NewSession(s Settings) (*Session, error) {
 	if err != nil {
 		return nil, Errors{{f.def.Pos["datepattern"], err.Error()}}
 	}
-	return &Session{f: f, set: s, m: pyre.NewMachine(), dates: d, sessions: newCache()}, nil
+	return &Session{f: f, set: s, m: pyre.NewMachine(), dates: d}, nil
 }
 
 // Counts returns what the session has seen so far.
@@ -193,7 +192,9 @@ func (s *Session) begin(line []byte) []byte {
 		clear(s.retired)
 		s.retired = s.retired[:0]
 	}
-	line = bytes.TrimRight(line, "\r\n")
+	for n := len(line); n > 0 && (line[n-1] == '\n' || line[n-1] == '\r'); n-- {
+		line = line[:n-1]
+	}
 	if len(line) > MaxLine {
 		s.counts.Cut++
 		line = line[:MaxLine]
