@@ -55,7 +55,7 @@ Without a command it says so in short, worst first.`,
 	root.AddCommand(
 		newAudit(io), newExplain(io),
 		newPorts(io), newReach(io), newTrace(io), newDiff(io),
-		newInit(io), newPolicy(io), newAllow(io), newDeny(io), newRemove(io), newCompile(io),
+		newInit(io), newPolicy(io), newAllow(io), newDeny(io), newRemove(io), newCompile(io), newPlan(io),
 		newReplay(io), newFilter(io),
 		newSnapshot(io), newLoadNFT(io),
 		newVersion(io),

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"sekimori/internal/compile"
+	"sekimori/internal/exposure"
+	"sekimori/internal/firewall"
+	"sekimori/internal/firewall/acl"
+	nftables "sekimori/internal/firewall/nft"
+	"sekimori/internal/plan"
+	"sekimori/internal/report"
+)
+
+// planner is the command that shows what a policy would change.
+type planner struct {
+	look
+	only     string
+	lang     string
+	rehearse bool
+}
+
+func newPlan(io streams) *cobra.Command {
+	p := planner{look: look{streams: io}}
+	cmd := &cobra.Command{
+		Use:   "plan [FILE]",
+		Short: "What would change on this machine if the policy were applied",
+		Long: `plan compares what is loaded on this machine, all of it, with what would be loaded
+if the policy were applied: who could reach each port, and exactly which packets
+would be judged otherwise. It proves what must stay possible: your ssh session,
+logins from each network that the policy lets in, what keeps a host on its network.
+It changes nothing.
+
+Exit status: 0 if the policy is in force, 3 if something would change, 1 if
+applying it might shut somebody out who must get in, or if it could not be told.`,
+		Example: `  sudo sekimori plan
+  sekimori plan policy.yaml --snapshot web1.json
+  sudo sekimori plan --only edge`,
+		GroupID: groupDecide,
+		Args:    atMost(1),
+		RunE:    func(cmd *cobra.Command, args []string) error { return p.run(cmd.Context(), policyName(args)) },
+	}
+	p.flags(cmd, true)
+	f := cmd.Flags()
+	f.Var(oneOf{&p.only, []string{"edge"}}, "only", "one part: the listeners and flows that the block at the edge would hit")
+	p.lang = "en"
+	f.Var(oneOf{&p.lang, []string{"en", "ja"}}, "lang", "the language of the comments in the rules")
+	return cmd
+}
+
+func (c *planner) run(ctx context.Context, name string) error {
+	f, lists, err := c.openLists(name)
+	if err != nil {
+		return err
+	}
+	v, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	if c.only == "edge" {
+		return c.edge(f, v)
+	}
+	facts := plan.Facts(v.host)
+	if c.snapshot == "" {
+		addUsers(&facts, f)
+	}
+	in := plan.Input{Host: v.host, Live: v.rules, Policy: f, Lists: lists, Facts: facts, Boxes: boxes}
+	if c.snapshot == "" && len(c.rulesets) == 0 {
+		in.Sessions = sessions(os.DirFS("/"), os.Getpid(), c.env)
+	}
+	var text string
+	var p plan.Plan
+	err = c.while("comparing", func() error {
+		r, err := compile.Compile(f, lists, facts, compile.NFTables, acl.Options{Lang: c.lang})
+		if err != nil {
+			return notCompiled(name, err)
+		}
+		text = string(r.Text())
+		if in.Own, _, err = nftables.Read(r.Text()); err != nil {
+			return err
+		}
+		in.InForce = inForce(v.rules, func(own *firewall.Ruleset) error {
+			return compile.Prove(compile.NFTables, compile.Loaded(own), r, f, lists, facts)
+		})
+		p = plan.New(in)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	interfaces := exposure.Evaluate(v.host, &firewall.Ruleset{}, 0).Interfaces()
+	answer := report.NewPlan(shown(name), v.host.System.Hostname, p, text, interfaces)
+	for _, u := range v.unread {
+		answer.Undecided = append(answer.Undecided, fmt.Sprintf("%s could not be read: %s", u.What, u.Why))
+	}
+	if c.format == "json" {
+		err = report.JSON(c.out, answer)
+	} else {
+		err = answer.Text(c.out, c.style())
+	}
+	switch {
+	case err != nil:
+		return err
+	case len(v.unread) > 0 && c.snapshot == "" && os.Geteuid() != 0:
+		return hinted(fmt.Errorf("what is loaded could not be read"), "sudo sekimori plan"+fileArgument(name))
+	case !answer.Safe:
+		return fmt.Errorf("%s might shut somebody out who must get in", shown(name))
+	case len(answer.Undecided) > 0:
+		return fmt.Errorf("could not be decided: %s", strings.Join(answer.Undecided, "; "))
+	case answer.InForce:
+		return nil
+	}
+	return errFindings
+}
+
+// inForce tells whether our own table is loaded and means what the policy means.
+func inForce(live *firewall.Ruleset, prove func(*firewall.Ruleset) error) bool {
+	own := &firewall.Ruleset{}
+	for _, t := range live.Tables {
+		if t.Name == plan.OwnTable && t.Family == firewall.Inet && t.Backend == firewall.NFTables {
+			if t.Dormant {
+				return false
+			}
+			own.Tables = append(own.Tables, t)
+		}
+	}
+	return len(own.Tables) > 0 && prove(own) == nil
+}

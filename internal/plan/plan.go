@@ -1,0 +1,237 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"sekimori/internal/exposure"
+	"sekimori/internal/firewall"
+	"sekimori/internal/host"
+	"sekimori/packet"
+	"sekimori/policy"
+)
+
+// OwnTable is the table of nf_tables that holds the rules of a policy. It is
+// replaced as a whole; everything else that is loaded stays.
+const OwnTable = "sekimori"
+
+// Input is what a plan is made from.
+type Input struct {
+	Host *host.Snapshot
+	// Live is everything that is loaded, our own table included.
+	Live *firewall.Ruleset
+	// Own is what the policy is compiled to, read back from the text.
+	Own *firewall.Ruleset
+	// InForce is true where it is proven that the loaded table means what the policy
+	// means, rates included.
+	InForce bool
+	Policy  *policy.File
+	Lists   map[string][]packet.AddrRange
+	Facts   policy.Host
+	// Sessions are those that must live on.
+	Sessions []Session
+	// Boxes bounds how many boxes of packets describe one change.
+	Boxes int
+	// MaxNodes is the budget of each question, 0 for the default.
+	MaxNodes int
+}
+
+// Plan is what would change on a host if a policy were applied.
+type Plan struct {
+	// InForce is as in [Input]: there is nothing to do.
+	InForce bool
+	// First is true where no table of ours is loaded yet.
+	First bool
+	// Changes are packets that meet another end, leaving aside what exceeds the rates
+	// of our own rules.
+	Changes []firewall.Change
+	// Undecided says what could not be worked out: there may be further changes.
+	Undecided []string
+	Listeners []Listener
+	Proofs    []Proof
+}
+
+// Listener is a port that something listens at, or that is forwarded, with who can
+// reach it before and after.
+type Listener struct {
+	Proto         string
+	Port          uint16
+	Process, To   string
+	Before, After exposure.Reach
+}
+
+// New works out a plan.
+func New(in Input) Plan {
+	p := Plan{InForce: in.InForce, First: !hasOwn(in.Live)}
+	candidate := in.Live
+	if !in.InForce {
+		candidate = Replace(in.Live, in.Own)
+	}
+	facts := in.Host.Facts()
+	for _, family := range []firewall.Family{firewall.IPv4, firewall.IPv6} {
+		older, newer := withinRates(in.Live, true), withinRates(candidate, true)
+		if !in.InForce {
+			e := firewall.NewEngine(family, facts, in.MaxNodes, older, newer)
+			for _, way := range []firewall.Way{firewall.WayInput, firewall.WayForward, firewall.WayOutput} {
+				c, err := e.Diff(older, newer, way, in.Boxes)
+				if err != nil {
+					p.Undecided = append(p.Undecided, fmt.Sprintf("%s packets %s: %v", nameOf(family), way, err))
+				}
+				p.Changes = append(p.Changes, c...)
+			}
+		}
+		p.prove(in, family, candidate)
+	}
+	if !in.InForce {
+		p.listeners(in, candidate)
+	}
+	return p
+}
+
+// Locked tells whether something that must not happen may: a proof that does not
+// hold although it holds now.
+func (p Plan) Locked() bool {
+	return slices.ContainsFunc(p.Proofs, func(o Proof) bool { return o.Needed && o.Answer != Holds })
+}
+
+func nameOf(f firewall.Family) string {
+	if f == firewall.IPv6 {
+		return "IPv6"
+	}
+	return "IPv4"
+}
+
+func isOwn(t *firewall.Table) bool {
+	return t.Name == OwnTable && t.Family == firewall.Inet && t.Backend == firewall.NFTables
+}
+
+func hasOwn(rs *firewall.Ruleset) bool { return slices.ContainsFunc(rs.Tables, isOwn) }
+
+// Replace returns a ruleset with our own table in the place of the one that is
+// there. Other people's tables and what else stands on the way stay.
+func Replace(live, own *firewall.Ruleset) *firewall.Ruleset {
+	out := *live
+	out.Tables = slices.DeleteFunc(slices.Clone(live.Tables), isOwn)
+	for _, t := range own.Tables {
+		if isOwn(t) {
+			out.Tables = append(out.Tables, t)
+		}
+	}
+	return &out
+}
+
+// withinRates returns a ruleset whose own limiters never strike: those of single
+// sources, or all of them. Every packet that opens a connection would otherwise
+// change its end, because the tables of the limiters begin anew.
+func withinRates(rs *firewall.Ruleset, all bool) *firewall.Ruleset {
+	out := *rs
+	out.Tables = slices.Clone(rs.Tables)
+	for i, t := range out.Tables {
+		if isOwn(t) {
+			out.Tables[i] = copyTable(t, all)
+		}
+	}
+	return &out
+}
+
+func copyTable(t *firewall.Table, all bool) *firewall.Table {
+	table := *t
+	table.Chains = nil
+	for _, c := range t.Chains {
+		chain := *c
+		chain.Table, chain.Rules = &table, nil
+		for _, r := range c.Rules {
+			rule := *r
+			rule.Chain, rule.Steps = &chain, nil
+			for _, s := range r.Steps {
+				rule.Steps = append(rule.Steps, withinRate(s, all))
+			}
+			chain.Rules = append(chain.Rules, &rule)
+		}
+		table.Chains = append(table.Chains, &chain)
+	}
+	return &table
+}
+
+// withinRate makes "over the limit" never hold.
+func withinRate(s firewall.Step, all bool) firewall.Step {
+	m, ok := s.(firewall.Match)
+	if !ok {
+		return s
+	}
+	v, ok := m.Cond.(firewall.Varies)
+	if !ok {
+		return s
+	}
+	perSource := strings.HasPrefix(v.Text, "limit of set ") || strings.HasPrefix(v.Text, "update @rate-")
+	whole := strings.HasPrefix(v.Text, "limit of chain ") || strings.HasPrefix(v.Text, "limit rate over ")
+	if perSource || all && whole {
+		return firewall.Match{Cond: firewall.Const(false)}
+	}
+	return s
+}
+
+// listeners compares who can reach each port.
+func (p *Plan) listeners(in Input, candidate *firewall.Ruleset) {
+	type key struct {
+		proto   string
+		port    uint16
+		process string
+	}
+	at := map[key]*Listener{}
+	var order []key
+	collect := func(rs *firewall.Ruleset, put func(*Listener, exposure.Reach)) {
+		h := exposure.Evaluate(in.Host, withinRates(rs, true), in.MaxNodes)
+		entry := func(k key, to string, r exposure.Reach) {
+			if at[k] == nil {
+				at[k] = &Listener{Proto: k.proto, Port: k.port, Process: k.process, To: to}
+				order = append(order, k)
+			}
+			put(at[k], r)
+		}
+		for _, s := range h.Sockets() {
+			if s.Proto == "raw" {
+				continue
+			}
+			k := key{proto: s.Proto, port: s.Local.Port()}
+			if s.Owner != nil {
+				k.process = s.Owner.Name
+			}
+			entry(k, "", s.Reach)
+		}
+		forwards, err := h.Forwards()
+		if err != nil {
+			p.Undecided = append(p.Undecided, "forwarded ports: "+err.Error())
+		}
+		for _, f := range forwards {
+			to := f.To.String()
+			if f.Container != "" {
+				to = f.Container
+			}
+			entry(key{exposure.ProtocolName(f.Protocol), f.Lo, "-> " + to}, to, f.Reach)
+		}
+	}
+	collect(in.Live, func(l *Listener, r exposure.Reach) { l.Before = worse(l.Before, r) })
+	collect(candidate, func(l *Listener, r exposure.Reach) { l.After = worse(l.After, r) })
+	for _, k := range order {
+		p.Listeners = append(p.Listeners, *at[k])
+	}
+	slices.SortStableFunc(p.Listeners, func(a, b Listener) int { return int(a.Port) - int(b.Port) })
+}
+
+// worse joins what several sockets of one program at one port let in.
+func worse(a, b exposure.Reach) exposure.Reach {
+	if len(a.From) == 0 && a.Blocked == nil && len(a.Undecided) == 0 && a.Note == "" {
+		return b
+	}
+	a.From = slices.Concat(a.From, b.From)
+	a.Undecided = slices.Concat(a.Undecided, b.Undecided)
+	rank := func(v firewall.ReachVerdict) int {
+		return map[firewall.ReachVerdict]int{firewall.ReachAnyone: 0, firewall.ReachUndecided: 1, firewall.ReachSome: 2, firewall.ReachNone: 3}[v]
+	}
+	if rank(b.Verdict) < rank(a.Verdict) {
+		a.Verdict = b.Verdict
+	}
+	return a
+}
