@@ -58,6 +58,7 @@ var layers = []layer{
 	{pattern: "internal/host", may: []string{"internal/firewall", "internal/firewall/kernel"}, pure: true},
 	{pattern: "internal/host/sshd", pure: true},
 	{pattern: "internal/host/sudoers", pure: true},
+	{pattern: "internal/host/apt", pure: true},
 	{pattern: "internal/host/systemd", may: []string{"internal/host"}, pure: true},
 	{pattern: "internal/exposure", may: []string{"internal/firewall", "internal/host"}, pure: true},
 	{pattern: "internal/audit/words", pure: true}, // embedded texts
@@ -96,6 +97,12 @@ var layers = []layer{
 	{
 		pattern: "internal/observe/accounts",
 		may:     []string{"internal/run", "internal/host", "internal/host/sshd", "internal/host/sudoers", "internal/observe/rootfs"},
+	},
+	{pattern: "internal/observe/lz4", pure: true},
+	{
+		pattern: "internal/observe/updates",
+		may:     []string{"internal/host", "internal/host/apt", "internal/observe/lz4", "internal/observe/pkgdb", "internal/observe/rootfs"},
+		ext:     []string{"github.com/klauspost/compress/zstd", "github.com/xi2/xz"},
 	},
 	{
 		pattern: "internal/observe/services",

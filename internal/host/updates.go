@@ -66,8 +66,8 @@ type PendingUpdate struct {
 	// Origins are where the candidate is to be had, as apt prints them:
 	// "Debian-Security:12/oldstable-security".
 	Origins []string `json:"origins,omitempty"`
-	// Security is true where one of them is a security archive, or where the
-	// advisory says so.
+	// Security is true where the candidate, or a version between the installed one
+	// and it, is in a security archive, or where the advisory says so.
 	Security bool `json:"security,omitempty"`
 	// SecurityVersion is the newest version in a security archive where it is newer
 	// than the installed one, although the candidate is another.

@@ -9,6 +9,7 @@ import (
 	"sekimori/internal/host"
 	"sekimori/internal/observe/accounts"
 	"sekimori/internal/observe/services"
+	"sekimori/internal/observe/updates"
 )
 
 // The time that one part of an audit gets. It is there for what hangs: a home
@@ -101,6 +102,13 @@ func (c *collector) parts() []part {
 				s.Accounts, s.Groups, s.Logins = people().Accounts, people().Groups, people().Logins
 				s.SSH, s.Sudo = r.SSH, r.Sudo
 				return append(people().Unseen, r.Unseen...)
+			}
+		}},
+		{host.SectionUpdates, func(ctx context.Context) found {
+			r := updates.Read(ctx, c.files, system)
+			return func(s *host.Snapshot) []host.Unseen {
+				s.Packages, s.Updates = r.Packages, r.Updates
+				return r.Unseen
 			}
 		}},
 		{host.SectionUnits, func(ctx context.Context) found {

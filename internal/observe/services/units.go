@@ -315,7 +315,7 @@ func (s *unitSet) state(name string, file unitFile, install systemd.Install, pul
 		return !p.runtime && !p.vendor && own
 	}
 	for _, p := range pulls {
-		if note(p.place, p.name == name) {
+		if note(p.place, p.name == name || install.DefaultInstance != "" && p.name == strings.Replace(name, "@.", "@"+install.DefaultInstance+".", 1)) {
 			return "enabled"
 		}
 	}
