@@ -39,6 +39,11 @@ func (f *File) Inbound(sp *packet.Space, lists map[string][]packet.AddrRange, ho
 }
 
 func (m meaning) inbound() packet.Set {
+	return m.rules().And(m.sp.States(packet.New)).Or(Implicit(m.sp, m.host))
+}
+
+// rules is what the inbound rules let in of packets that open a connection.
+func (m meaning) rules() packet.Set {
 	in := m.sp.None()
 	left := m.sp.All()
 	for i, r := range m.f.Policy.Inbound {
@@ -51,7 +56,7 @@ func (m meaning) inbound() packet.Set {
 			in = in.Or(match)
 		}
 	}
-	return in.And(m.sp.States(packet.New)).Or(Implicit(m.sp, m.host))
+	return in
 }
 
 // Implicit returns the packets that every inbound lets in: those on lo, those
@@ -79,6 +84,11 @@ func LifeSupport(sp *packet.Space, host Host) packet.Set {
 	// and port of theirs (RFC 8415 sections 7.2 and 18.3.10).
 	link := netip.MustParsePrefix("fe80::/10")
 	reply := udp.And(number(sp, packet.DstPort, 546)).And(sp.Prefixes(packet.Dst, link))
+	return neighbourly(sp).Or(reply.And(clients(host.DHCPv6)))
+}
+
+// neighbourly are the messages of ICMPv6 among neighbours, and about errors.
+func neighbourly(sp *packet.Space) packet.Set {
 	messages := sp.Values(
 		packet.SrcPort,
 		icmpTypes(1, 4),     // destination unreachable, packet too big, time exceeded, parameter problem
@@ -87,7 +97,7 @@ func LifeSupport(sp *packet.Space, host Host) packet.Set {
 		icmpTypes(148, 149), // SEND
 		icmpTypes(151, 153), // multicast router discovery
 	)
-	return number(sp, packet.Protocol, 58).And(messages).Or(reply.And(clients(host.DHCPv6)))
+	return number(sp, packet.Protocol, 58).And(messages)
 }
 
 // icmpTypes is a range of types with all their codes, as SrcPort has them.
@@ -112,7 +122,7 @@ func (m meaning) inboundRule(r InboundRule) packet.Set {
 	if r.From != nil {
 		from := m.sp.None()
 		for _, p := range r.From {
-			from = from.Or(m.peer(p))
+			from = from.Or(m.party(p, packet.InInterface, packet.Src))
 		}
 		set = set.And(from)
 	}
@@ -130,50 +140,55 @@ func (m meaning) services(ss []Service) packet.Set {
 	set := m.sp.None()
 	for _, s := range ss {
 		for _, match := range s.Matches() {
-			set = set.Or(m.match(match))
+			set = set.Or(m.match(match, packet.DstPort))
 		}
 	}
 	return set
 }
 
-func (m meaning) match(t Match) packet.Set {
+// match is what one protocol with its ports is about; port is the field to look
+// for them, where they are ports.
+func (m meaning) match(t Match, port packet.Field) packet.Set {
 	switch {
 	case t.Family != 0 && t.Family != m.sp.Family():
 		return m.sp.None()
 	case t.Any:
 		return m.sp.All()
 	}
-	field := packet.DstPort
 	if t.Family != 0 { // ICMP
-		field = packet.SrcPort
+		port = packet.SrcPort
 	}
 	set := number(m.sp, packet.Protocol, uint64(t.Protocol))
 	if t.Lo == 0 && t.Hi == 0xffff {
 		return set
 	}
-	return set.And(m.sp.Values(field, packet.Range{Lo: uint64(t.Lo), Hi: uint64(t.Hi)}))
+	return set.And(m.sp.Values(port, packet.Range{Lo: uint64(t.Lo), Hi: uint64(t.Hi)}))
 }
 
-// peer is what comes from a zone, a list or an address.
-func (m meaning) peer(p Peer) packet.Set {
+// party is what has a zone, a list or an address on one side: by the interface
+// there, and by the address.
+func (m meaning) party(p Peer, iface, address packet.Field) packet.Set {
 	zone, ok := m.f.Policy.Zones[string(p)]
 	switch {
 	case p == anywhere:
 		return m.sp.All()
 	case !ok:
-		return m.sp.Addresses(packet.Src, m.addresses(string(p))...)
+		return m.sp.Addresses(address, m.addresses(string(p))...)
 	}
-	set := m.sp.Interfaces(packet.InInterface, func(name string) bool {
-		return slices.ContainsFunc(zone.Interfaces, func(i Interface) bool { return i.matches(name) })
-	})
-	if zone.Networks == nil {
-		return set
+	set := m.on(iface, zone.Interfaces...)
+	if zone.Networks != nil {
+		set = set.And(m.sp.Addresses(address, m.networks(zone)...))
 	}
+	return set
+}
+
+// networks are the addresses of a zone that has some.
+func (m meaning) networks(z Zone) []packet.AddrRange {
 	var ranges []packet.AddrRange
-	for _, n := range zone.Networks {
+	for _, n := range z.Networks {
 		ranges = append(ranges, m.addresses(string(n))...)
 	}
-	return set.And(m.sp.Addresses(packet.Src, ranges...))
+	return ranges
 }
 
 // matches tells whether an interface is meant by a name or a pattern.

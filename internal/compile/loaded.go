@@ -27,12 +27,17 @@ func Prove(target Target, reading Reading, r *Result, f *policy.File, lists List
 
 // Loaded is the reading of what a kernel holds after nft has loaded a compiled
 // text, and nothing else.
-func Loaded(rs *firewall.Ruleset) Reading { return loadedReading{rs} }
+func Loaded(rs *firewall.Ruleset) Reading { return loadedReading{rulesetReading{rs: rs}} }
 
-type loadedReading struct{ rs *firewall.Ruleset }
+type loadedReading struct{ rulesetReading }
+
+func (r loadedReading) withForeign() Reading {
+	r.foreign = true
+	return r
+}
 
 func (r loadedReading) Judge(family packet.Family, interfaces []string, maxNodes int) Judge {
-	return loadedJudge{Ruleset(r.rs, nil).Judge(family, interfaces, maxNodes).(rulesetJudge)}
+	return loadedJudge{r.rulesetReading.Judge(family, interfaces, maxNodes).(rulesetJudge)}
 }
 
 type loadedJudge struct{ rulesetJudge }

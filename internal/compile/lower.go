@@ -20,10 +20,25 @@ func Lower(f *policy.File, lists Lists, host policy.Host, lang string) (*acl.Lis
 	if err != nil {
 		return nil, err
 	}
-	l := &lowering{f: f, p: &f.Policy, lists: lists, host: host, words: w}
-	out := &acl.List{}
+	l := &lowering{f: f, p: &f.Policy, lists: lists, host: host, words: w, owners: map[uint32]string{}}
+	out := &acl.List{Owners: l.owners}
 	if l.p.Inbound != nil {
 		out.Inbound = l.inbound()
+	}
+	if l.p.Outbound != nil {
+		out.Outbound = l.outbound()
+	}
+	if l.p.Router != nil || l.p.Containers == "enforce" {
+		out.Forward = l.forward()
+	}
+	if l.p.Containers == "observe" {
+		out.Observed = l.observed()
+	}
+	if l.p.Router != nil {
+		out.NAT = l.translations()
+	}
+	if l.p.Edge != nil {
+		out.Edge = l.edge()
 	}
 	if len(l.problems) > 0 {
 		return nil, fmt.Errorf("%s", strings.Join(l.problems, "\n"))
@@ -37,6 +52,7 @@ type lowering struct {
 	lists    Lists
 	host     policy.Host
 	words    words
+	owners   map[uint32]string
 	problems []string
 }
 

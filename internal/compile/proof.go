@@ -3,6 +3,7 @@ package compile
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -20,6 +21,9 @@ type Difference struct {
 	Packet packet.Packet
 	// Passes is what the text does with it; the policy does the opposite.
 	Passes bool
+	// Translation, if not empty, says instead what the text does with the packet's
+	// addresses and the policy does not, or the other way round.
+	Translation string
 }
 
 // Error shows the packet.
@@ -28,8 +32,12 @@ func (d *Difference) Error() string {
 	if d.Passes {
 		does, wants = wants, does
 	}
-	return fmt.Sprintf("the text for %s does not mean what the policy means: %s, it %s what the policy %s:\n  %s\nhint: this is a fault of sekimori, please report it with the policy",
-		d.Target, d.Way, does, wants, d.Packet)
+	what := fmt.Sprintf("%s, it %s what the policy %s", d.Way, does, wants)
+	if d.Translation != "" {
+		what = fmt.Sprintf("one of them, and not the other, %s", d.Translation)
+	}
+	return fmt.Sprintf("the text for %s does not mean what the policy means: %s:\n  %s\nhint: this is a fault of sekimori, please report it with the policy",
+		d.Target, what, d.Packet)
 }
 
 // maxNodes bounds each question: some hundred megabytes.
@@ -41,7 +49,10 @@ func prove(b backend, files []acl.File, f *policy.File, lists Lists, host policy
 	if err != nil {
 		return Proof{}, fmt.Errorf("the text for %s cannot be read back: %w", b.target, err)
 	}
-	p := prover{target: b.target, f: f, lists: lists, host: host, rates: ratesOf(list), degrade: degrade, limits: map[string]bool{}}
+	if foreign, ok := reading.(interface{ withForeign() Reading }); ok && f.Policy.Containers != "" && list.Forward != nil {
+		reading = foreign.withForeign()
+	}
+	p := prover{target: b.target, f: f, lists: lists, host: withNames(f, host), rates: ratesOf(list), degrade: degrade, limits: map[string]bool{}}
 	proof := Proof{Families: b.families, Ways: b.ways, Equivalent: true}
 	for _, family := range b.families {
 		p.judge = reading.Judge(family, namesOf(f, host), maxNodes)
@@ -50,6 +61,9 @@ func prove(b backend, files []acl.File, f *policy.File, lists Lists, host policy
 			err := p.judge.Space().Do(func() error {
 				var err error
 				less, err = p.compare(way)
+				if err == nil && way == firewall.WayForward {
+					err = p.translations()
+				}
 				return err
 			})
 			if err != nil {
@@ -80,24 +94,108 @@ type prover struct {
 // the policy does. With degrade, the difference may be that the text admits less:
 // then an example is returned.
 func (p *prover) compare(way firewall.Way) (*Difference, error) {
-	got, unknowns, err := p.identify(p.judge.Accepts(way))
+	domain := p.domain(way)
+	got, unknowns, err := p.identify(p.judge.Accepts(way).And(domain))
 	if err != nil {
 		return nil, err
 	}
-	domain := p.judge.Domain(way)
 	want := p.f.Passes(p.judge.Space(), wayOf(way), p.lists, p.host, unknowns).And(domain)
-	got = got.And(domain)
 	if s, ok := got.Minus(want).Sample(); ok {
-		return nil, &Difference{p.target, way, s, true}
+		return nil, &Difference{Target: p.target, Way: way, Packet: s, Passes: true}
 	}
 	if s, ok := want.Minus(got).Sample(); ok {
-		d := &Difference{p.target, way, s, false}
+		d := &Difference{Target: p.target, Way: way, Packet: s}
 		if p.degrade {
 			return d, nil
 		}
 		return nil, d
 	}
 	return nil, nil
+}
+
+// domain returns the packets that are compared: those of the judge, without what
+// goes another way because the policy sends it there, and without translations to
+// the address that a packet has already, which are none.
+func (p *prover) domain(way firewall.Way) packet.Set {
+	sp := p.judge.Space()
+	domain := p.judge.Domain(way)
+	if p.f.Policy.Router != nil {
+		away := p.f.Redirected(sp, p.lists, p.host)
+		if way == firewall.WayInput {
+			return domain.Minus(away)
+		}
+		for _, t := range p.f.Translations(sp, p.lists, p.host) {
+			if !t.Source {
+				domain = domain.Minus(t.Packets.And(at(sp, packet.Dst, t.To)))
+			}
+		}
+	}
+	if p.f.Policy.Containers != "" {
+		for _, family := range []firewall.Family{firewall.IPv4, firewall.IPv6} {
+			domain = domain.Minus(at(sp, packet.Dst, elsewhere(family)))
+		}
+	}
+	return domain
+}
+
+func at(sp *packet.Space, f packet.Field, a netip.Addr) packet.Set {
+	return sp.Addresses(f, packet.AddrRange{Lo: a, Hi: a})
+}
+
+// translations compares which packets get which addresses.
+func (p *prover) translations() error {
+	reader, ok := p.judge.(interface{ translations() []translated })
+	wants := p.f.Translations(p.judge.Space(), p.lists, p.host)
+	switch {
+	case !ok && len(wants) > 0:
+		return fmt.Errorf("what the text for %s translates cannot be told", p.target)
+	case !ok:
+		return nil
+	}
+	type key struct {
+		source bool
+		to     netip.Addr
+		port   uint16
+	}
+	none := p.judge.Space().None()
+	want, got := map[key]packet.Set{}, map[key]packet.Set{}
+	add := func(m map[key]packet.Set, k key, s packet.Set) {
+		if _, ok := m[k]; !ok {
+			m[k] = none
+		}
+		m[k] = m[k].Or(s)
+	}
+	taken := map[bool]packet.Set{true: none, false: none}
+	var order []key
+	for _, t := range wants {
+		k := key{t.Source, t.To, t.Port}
+		add(want, k, t.Packets.Minus(taken[t.Source]))
+		taken[t.Source] = taken[t.Source].Or(t.Packets)
+		order = append(order, k)
+	}
+	for _, t := range reader.translations() {
+		k := key{t.source, t.to, t.port}
+		add(got, k, t.packets)
+		order = append(order, k)
+	}
+	domain := p.judge.Domain(firewall.WayForward)
+	for _, k := range order {
+		w, g := none, none
+		if s, ok := want[k]; ok {
+			w = s.And(domain)
+		}
+		if s, ok := got[k]; ok {
+			g = s.And(domain)
+		}
+		if s, ok := w.Xor(g).Sample(); ok {
+			what := "hides its source"
+			if k.to.IsValid() {
+				what = fmt.Sprintf("gives it the address %s port %d (source %v)", k.to, k.port, k.source)
+			}
+			return &Difference{Target: p.target, Way: firewall.WayForward, Packet: s, Translation: what}
+		}
+	}
+	return nil
 }
 
 func wayOf(w firewall.Way) policy.Way {
@@ -115,8 +213,8 @@ func (p *prover) identify(got packet.Set) (packet.Set, policy.Unknowns, error) {
 	var faults []error
 	for _, key := range keysOf(got) {
 		here := sp.Unknown(key)
-		id := policy.OwnerKnown
-		if key != ownerKnown {
+		id := map[string]string{ownerKnown: policy.OwnerKnown, groupKnown: policy.OwnerKnown, published: policy.Published}[key]
+		if id == "" {
 			l, rate, err := p.limit(key)
 			if err != nil && !depends(got, key) {
 				continue // an unknown of another question
@@ -165,9 +263,15 @@ func (p *prover) limit(key string) (acl.Limit, acl.Rate, error) {
 	return l, rate, nil
 }
 
-// ownerKnown is the unknown by which package firewall says that a packet was sent
-// by a process of this host.
-const ownerKnown = "~ meta skuid is known"
+// ownerKnown and groupKnown are the unknowns by which package firewall says that a
+// packet was sent by a process of this host: who has a user has a group.
+const (
+	ownerKnown = "~ meta skuid is known"
+	groupKnown = "~ meta skgid is known"
+)
+
+// published is the unknown of the table that others translate by.
+const published = "~ " + policy.Published
 
 // keysOf returns the unknowns of a set's space, in order.
 func keysOf(s packet.Set) []string {

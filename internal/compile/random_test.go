@@ -16,7 +16,9 @@ func TestRandomPolicies(t *testing.T) {
 	host := policy.Host{DHCPv4: []string{"h0"}, DHCPv6: []string{"h1"}}
 	rapid.Check(t, func(rt *rapid.T) {
 		n := func(n int) int { return rapid.IntRange(0, n-1).Draw(rt, "n") }
-		text := policygen.Policy(n, policygen.Options{Rates: true})
+		text := policygen.Policy(n, policygen.Options{
+			Rates: n(2) > 0, Outbound: n(2) > 0, Users: true, Router: n(2) > 0, Containers: n(2) > 0, Edge: n(2) > 0,
+		})
 		f, err := policy.Parse("policy.yaml", []byte(text))
 		if err != nil {
 			rt.Fatalf("%v\n%s", err, text)

@@ -23,6 +23,7 @@ import (
 type want struct {
 	spaces  [2]*packet.Space
 	passes  [2][3]packet.Set // by way
+	moved   [2][]policy.Translation
 	routing models
 }
 
@@ -39,8 +40,14 @@ func wantOf(t testing.TB, f *policy.File, lists compile.Lists, host policy.Host,
 		w.spaces[i] = sp
 		err := sp.Do(func() error {
 			for _, way := range []policy.Way{policy.ToHost, policy.Through} {
-				w.passes[i][way] = f.Passes(sp, way, lists, host, nil)
+				w.passes[i][way] = f.Passes(sp, way, lists, host, func(key string) packet.Set {
+					if key == policy.Published {
+						return sp.None() // nobody else translates here
+					}
+					return sp.Unknown(key)
+				})
 			}
+			w.moved[i] = f.Translations(sp, lists, host)
 			return nil
 		})
 		if err != nil {
@@ -70,7 +77,13 @@ func (w *want) verdict(wd *world, p *probe) verdict {
 	}
 	way, kind := wd.wayOf(p.dst)
 	m = m.With(packet.DstType, kind)
-	if way == policy.Through {
+	for _, t := range w.moved[i] {
+		if !t.Source && way == policy.ToHost && t.Packets.Contains(m) {
+			way = policy.Through
+			m.Out = wd.routeOf(t.To)
+		}
+	}
+	if way == policy.Through && m.Out == "" {
 		m.Out = wd.routeOf(p.dst)
 	}
 	set := w.passes[i][way]
@@ -141,7 +154,12 @@ func TestRefereePolicies(t *testing.T) {
 
 // optionsOf are what the policy of a seed may contain.
 func optionsOf(seed uint64) policygen.Options {
-	return policygen.Options{Rates: seed%4 == 3}
+	o := policygen.Options{Rates: seed%4 == 3}
+	if seed%2 == 0 {
+		o.Router, o.Edge = seed%3 > 0, seed%5 > 1
+		o.Containers, o.Outbound, o.Users = seed%7 > 2, seed%3 == 1, true
+	}
+	return o
 }
 
 func (w *world) policyTrial(t *testing.T, seed uint64, host policy.Host, n int) outcome {
@@ -209,7 +227,7 @@ func TestPoliciesAreVaried(t *testing.T) {
 	seen := map[string]bool{}
 	for seed := range uint64(200) {
 		text := policygen.Policy(rand.New(rand.NewPCG(seed, 4)).IntN, optionsOf(seed))
-		for _, word := range []string{"deny", "rate:", "per source", "anywhere", "to:", "any", "sctp", "icmpv4"} {
+		for _, word := range []string{"deny", "rate:", "per source", "anywhere", "to:", "any", "sctp", "icmpv4", "masquerade", "port-forward", "hairpin", "one-to-one", "edge", "broadcast", "enforce", "observe", "users"} {
 			seen[word] = seen[word] || strings.Contains(text, word)
 		}
 	}

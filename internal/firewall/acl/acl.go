@@ -22,6 +22,7 @@ package acl
 
 import (
 	"fmt"
+	"hash/fnv"
 	"net/netip"
 	"slices"
 	"strings"
@@ -34,11 +35,25 @@ import (
 // is left alone: nothing is written for it.
 type List struct {
 	Inbound, Outbound, Forward *Section
+	// Observed are rules for what passes through the host that are counted and do
+	// nothing else: a drop lets the packet pass. Rates are left out of them.
+	Observed *Section
 	// NAT is what is translated, in order; the first that matches decides.
 	NAT []Translation
 	// Edge is what is dropped without regard to connections, in both directions,
 	// before anything else; nil is nothing.
 	Edge *Edge
+	// Owners are the names of those users and groups whose numbers were not known:
+	// in rules their NameID stands for them. Who loads the text looks them up.
+	Owners map[uint32]string
+}
+
+// NameID is a number that stands for the name of a user or group in rules, where
+// its own is not known. No system gives such numbers away.
+func NameID(name string) uint32 {
+	h := fnv.New32a()
+	h.Write([]byte(name))
+	return h.Sum32() | 1<<31
 }
 
 // Section is an ordered list of rules for one direction.
@@ -76,6 +91,8 @@ type Rule struct {
 	States States
 	// In and Out are the interfaces of arrival and departure.
 	In, Out []Interface
+	// NotIn and NotOut are taken out of In and Out: names, or patterns.
+	NotIn, NotOut []Interface
 	// From and To are where packets come from and go to.
 	From, To []Peer
 	Services []Service
@@ -88,8 +105,10 @@ type Rule struct {
 	Rate                      *Rate
 	// Published restricts a rule of Forward to packets whose destination was
 	// translated, and makes To and Services speak of the destination that the
-	// sender wrote (conntrack's original tuple).
+	// sender wrote (conntrack's original tuple). Target, if valid, is where such a
+	// packet goes now; a port of 0 is any.
 	Published bool
+	Target    netip.AddrPort
 
 	Origin
 }
@@ -240,7 +259,7 @@ type Translation struct {
 	Kind     TranslationKind
 	From, To []Peer
 	In, Out  []Interface
-	Services []Service
+	Services []Service // destination ports, as they are before the translation
 	// Local restricts Destination to packets for an address of this host.
 	Local     bool
 	ToAddress netip.Addr
@@ -254,9 +273,12 @@ type Translation struct {
 // one of the interfaces.
 type Edge struct {
 	Interfaces []Interface
-	Services   []Service
+	// All stands for every interface but lo; Interfaces is not looked at then.
+	All      bool
+	Services []Service
 	// Broadcast adds broadcast and multicast that is sent out, from this host or
-	// through it, except neighbour discovery, IGMP, MLD and DHCP.
+	// through it, except neighbour discovery, IGMP, MLD and DHCP. Where the list has
+	// a Forward, packets with a translated destination are excepted as well.
 	Broadcast bool
 
 	Origin

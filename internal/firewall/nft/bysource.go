@@ -21,7 +21,7 @@ const largeList = 1000
 func (d *dispatcher) run(rules []int) int {
 	for n, i := range rules {
 		r := d.rules[i]
-		bare := r.From != nil && r.To == nil && len(r.In) == 0 && len(r.Out) == 0 && !owned(r) && !r.Published && r.Action != acl.Count
+		bare := r.From != nil && r.To == nil && len(r.In) == 0 && len(r.Out) == 0 && !owned(r) && r.Action != acl.Count
 		if !bare || slices.ContainsFunc(r.From, func(p acl.Peer) bool {
 			return len(p.Interfaces) > 0 || p.Addresses == nil || len(p.Addresses.Ranges) >= largeList
 		}) {

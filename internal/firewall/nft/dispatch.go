@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"sekimori/internal/firewall/acl"
+	"sekimori/packet"
 )
 
 // dispatcher leads a packet to the few rules that can be about it, by verdict maps
@@ -16,13 +17,16 @@ type dispatcher struct {
 	name  string
 	rules []acl.Rule
 	done  map[string]string // the chain for some rules, by their numbers
+	// original is true for rules about the ports that senders wrote, whatever they
+	// have become since.
+	original bool
 }
 
 // dispatch writes rules for packets that open connections, and returns the chain
 // that leads to them.
 func (w *writer) dispatch(name string, rules []acl.Rule) string {
 	top := w.chain(name)
-	d := &dispatcher{w: w, name: top.name, rules: rules, done: map[string]string{}}
+	d := &dispatcher{w: w, name: top.name, rules: rules, done: map[string]string{}, original: rules[0].Published}
 	if slices.ContainsFunc(rules, odd) {
 		for _, r := range rules {
 			w.lines(top, r, everyService)
@@ -81,21 +85,30 @@ func (d *dispatcher) protocol(p uint8) string {
 	if len(segments) == 0 {
 		return d.target(rest, d.name+"-"+protocolWord(p))
 	}
+	if d.original && isICMP(p) && slices.ContainsFunc(d.rules, func(r acl.Rule) bool { return ofOtherFamily(r, p) }) {
+		d.w.cannot(d.rules[0], "messages of ICMP without their family")
+	}
 	c := d.w.chain(d.name + "-" + protocolWord(p))
 	key := transport(p) + " dport"
-	if isICMP(p) {
+	switch {
+	case d.original:
+		key = strings.TrimSpace(fmt.Sprintf("%s meta l4proto %d ct original proto-dst", familyWord(icmpFamily(p)), p))
+	case isICMP(p):
 		key = icmpWord(p) + " type"
 	}
 	var single, wide []string
 	for _, s := range segments {
 		v := d.target(s.rules, fmt.Sprintf("%s-%s", c.name, portRange(s.lo, s.hi)))
 		elem := portRange(s.lo, s.hi)
+		if d.original && isICMP(p) {
+			elem = portRange(s.lo<<8, s.hi<<8|0xff)
+		}
 		if first := d.rules[s.rules[0]]; v == "accept" {
 			c.say(first.Origin)
 			elem = strings.TrimSpace(elem + " " + comment(first.Origin))
 		}
 		elem += " : " + v
-		if s.lo == s.hi {
+		if s.lo == s.hi && !(d.original && isICMP(p)) {
 			single = append(single, elem)
 		} else {
 			wide = append(wide, elem)
@@ -109,6 +122,17 @@ func (d *dispatcher) protocol(p uint8) string {
 	d.body(c, rest)
 	return "goto " + c.name
 }
+
+// ofOtherFamily tells whether a rule is about messages of ICMP in the family that
+// has none of them.
+func ofOtherFamily(r acl.Rule, p uint8) bool {
+	return slices.ContainsFunc(r.Services, func(s acl.Service) bool {
+		return s.Protocol == p && s.Family != icmpFamily(p)
+	})
+}
+
+// icmpFamily is the family that a protocol's messages belong to, 0 for others.
+func icmpFamily(p uint8) packet.Family { return map[uint8]packet.Family{1: packet.V4, 58: packet.V6}[p] }
 
 // inlineElements is how many elements a map may have to stand inside its rule.
 const inlineElements = 16
@@ -246,7 +270,7 @@ func (d *dispatcher) target(rules []int, name string) string {
 
 // everybody reports whether a rule is about all packets for its services.
 func (d *dispatcher) everybody(r acl.Rule) bool {
-	return r.From == nil && r.To == nil && len(r.In) == 0 && len(r.Out) == 0 && !owned(r) && !r.Published
+	return r.From == nil && r.To == nil && len(r.In) == 0 && len(r.Out) == 0 && !owned(r)
 }
 
 func owned(r acl.Rule) bool {

@@ -44,17 +44,23 @@ var always = []cond{{}}
 // parties are the conditions on a rule's interfaces, sources and destinations.
 func (w *writer) parties(r acl.Rule) []cond {
 	cs := always
-	if len(r.In) > 0 {
-		cs = []cond{{text: interfaceMatch("iifname", r.In)}}
-	}
-	if len(r.Out) > 0 {
-		cs = product(cs, []cond{{text: interfaceMatch("oifname", r.Out)}})
+	for _, i := range []struct {
+		key   string
+		names []acl.Interface
+	}{{"iifname", r.In}, {"iifname !=", r.NotIn}, {"oifname", r.Out}, {"oifname !=", r.NotOut}} {
+		if len(i.names) > 0 {
+			cs = product(cs, []cond{{text: interfaceMatch(i.key, i.names)}})
+		}
 	}
 	if r.From != nil {
-		cs = product(cs, w.peers(r.From, "iifname", "saddr"))
+		cs = product(cs, w.peers(r.From, "iifname", "ip saddr"))
 	}
 	if r.To != nil {
-		cs = product(cs, w.peers(r.To, "oifname", "daddr"))
+		side := "ip daddr"
+		if r.Published {
+			side = "ct original ip daddr"
+		}
+		cs = product(cs, w.peers(r.To, "oifname", side))
 	}
 	return cs
 }
@@ -101,7 +107,8 @@ func alternatives(values []string) string {
 
 var families = []packet.Family{packet.V4, packet.V6}
 
-// addresses are the conditions on one side's address, one for each family.
+// addresses are the conditions on one side's address, one for each family. Side is
+// how nft names it for IPv4: ip saddr.
 func (w *writer) addresses(a *acl.Addresses, side string) []cond {
 	var out []cond
 	for _, f := range families {
@@ -119,7 +126,11 @@ func (w *writer) addresses(a *acl.Addresses, side string) []cond {
 			}
 			value = alternatives(values)
 		}
-		out = append(out, cond{f, ipWord(f) + " " + side + " " + value})
+		words := side
+		if f == packet.V6 {
+			words = strings.Replace(side, "ip ", "ip6 ", 1)
+		}
+		out = append(out, cond{f, words + " " + value})
 	}
 	return out
 }
@@ -203,13 +214,66 @@ func (w *writer) lines(c *chain, r acl.Rule, services bool) {
 	c.say(r.Origin)
 	cs := w.parties(r)
 	if services {
-		cs = product(cs, w.services(r))
+		switch {
+		case r.Target.IsValid():
+			cs = product(cs, w.translated(r))
+		case r.Published:
+			cs = product(cs, w.original(r))
+		default:
+			cs = product(cs, w.services(r))
+		}
 	}
 	state := map[acl.States]string{acl.Known: "ct state established,related"}[r.States]
+	if services {
+		if r.States == acl.New {
+			state = "ct state new"
+		}
+		state = strings.TrimSpace(state + " " + publishedMatch(r))
+	}
 	verdict := w.verdict(r)
 	for _, m := range cs {
 		c.rule(state, m.text, verdict, comment(r.Origin))
 	}
+}
+
+// translated are the alternatives of a rule about packets whose destination was
+// translated to its target.
+func (w *writer) translated(r acl.Rule) []cond {
+	a := r.Target.Addr()
+	now := cond{family: packet.V4, text: "ip daddr " + a.String()}
+	if a.Is6() {
+		now = cond{family: packet.V6, text: "ip6 daddr " + a.String()}
+	}
+	if r.Target.Port() == 0 {
+		return product(w.original(r), []cond{now})
+	}
+	var out []cond
+	for _, s := range r.Services {
+		one := r
+		one.Services = []acl.Service{s}
+		port := cond{text: fmt.Sprintf("%s dport %d", transport(s.Protocol), r.Target.Port())}
+		out = append(out, product(product(w.original(one), []cond{now}), []cond{port})...)
+	}
+	return out
+}
+
+// original are the alternatives of a rule's services, as the sender wrote them.
+func (w *writer) original(r acl.Rule) []cond {
+	if len(r.Services) == 0 {
+		return always
+	}
+	var out []cond
+	for _, s := range r.Services {
+		if s.Any {
+			return always
+		}
+		text := fmt.Sprintf("meta l4proto %d", s.Protocol)
+		if s.Lo != 0 || s.Hi != 0xffff {
+			text += " ct original proto-dst " + portRange(s.Lo, s.Hi)
+		}
+		out = append(out, cond{s.Family, strings.TrimSpace(familyWord(s.Family) + " " + text)})
+	}
+	return out
 }
 
 // services are the alternatives of a rule's services.
@@ -223,7 +287,7 @@ func (w *writer) services(r acl.Rule) []cond {
 		lo, hi   uint16 // source ports
 	}
 	var order []kind
-	ports := map[kind][]string{}
+	ports := map[kind][]portSpan{}
 	for _, s := range r.Services {
 		if s.Any {
 			return always
@@ -231,7 +295,7 @@ func (w *writer) services(r acl.Rule) []cond {
 		k := kind{s.Family, s.Protocol, s.SrcLo, s.SrcHi}
 		if _, ok := ports[k]; !ok {
 			order = append(order, k)
-			ports[k] = []string{}
+			ports[k] = []portSpan{}
 		}
 		switch {
 		case s.Lo == 0 && s.Hi == 0xffff:
@@ -241,14 +305,38 @@ func (w *writer) services(r acl.Rule) []cond {
 			if s.Lo&0xff != 0 || s.Hi&0xff != 0xff {
 				w.cannot(r, "some codes of an ICMP message alone")
 			}
-			ports[k] = append(ports[k], portRange(s.Lo>>8, s.Hi>>8))
+			ports[k] = append(ports[k], portSpan{s.Lo >> 8, s.Hi >> 8})
 		default:
-			ports[k] = append(ports[k], portRange(s.Lo, s.Hi))
+			ports[k] = append(ports[k], portSpan{s.Lo, s.Hi})
 		}
 	}
 	var out []cond
 	for _, k := range order {
-		out = append(out, cond{k.family, w.serviceText(r, k.family, k.protocol, k.lo, k.hi, ports[k])})
+		out = append(out, cond{k.family, w.serviceText(r, k.family, k.protocol, k.lo, k.hi, joined(ports[k]))})
+	}
+	return out
+}
+
+// portSpan is a range of ports.
+type portSpan struct{ lo, hi uint16 }
+
+// joined are ranges in nft's words, without overlaps, which it refuses.
+func joined(ps []portSpan) []string {
+	if ps == nil {
+		return nil
+	}
+	slices.SortFunc(ps, func(a, b portSpan) int { return int(a.lo) - int(b.lo) })
+	var all []portSpan
+	for _, p := range ps {
+		if n := len(all); n > 0 && int(p.lo) <= int(all[n-1].hi)+1 {
+			all[n-1].hi = max(all[n-1].hi, p.hi)
+			continue
+		}
+		all = append(all, p)
+	}
+	out := make([]string, len(all))
+	for i, p := range all {
+		out[i] = portRange(p.lo, p.hi)
 	}
 	return out
 }

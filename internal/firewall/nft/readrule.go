@@ -180,6 +180,12 @@ func (b *builder) statement() error {
 		return b.update()
 	case "limit":
 		return b.limit()
+	case "fib":
+		return b.fib()
+	case "dnat", "snat":
+		return b.translate(key == "snat")
+	case "masquerade":
+		return b.nat(firewall.NAT{Kind: firewall.Masquerade})
 	case "counter":
 		return nil
 	case "comment":
@@ -332,6 +338,10 @@ func (b *builder) meta() error {
 	case "l4proto":
 		b.l4 = true
 		return b.protocols()
+	case "skuid", "skgid":
+		// nft(8): without a socket there is no owner, and the rule ends.
+		b.match(firewall.Varies{Text: "meta skuid is known"})
+		return b.against(key[2:], firewall.FreeField("meta "+key, 32))
 	}
 	return b.fail("unknown key %q", key)
 }
@@ -368,6 +378,16 @@ func (b *builder) protocols() error {
 // rest.
 func (b *builder) interfaces(out bool) error {
 	var cond firewall.Or
+	not, err := b.accept("!=")
+	if err != nil {
+		return err
+	}
+	match := func(c firewall.Cond) {
+		if not {
+			c = firewall.Not{Of: c}
+		}
+		b.match(c)
+	}
 	one := func() error {
 		name, err := b.string("the name of an interface")
 		if err != nil {
@@ -385,7 +405,7 @@ func (b *builder) interfaces(out bool) error {
 	} else if !braces {
 		err := one()
 		if err == nil {
-			b.match(cond[0])
+			match(cond[0])
 		}
 		return err
 	}
@@ -396,42 +416,11 @@ func (b *builder) interfaces(out bool) error {
 		if ok, err := b.accept("}"); err != nil {
 			return err
 		} else if ok {
-			b.match(cond)
+			match(cond)
 			return nil
 		}
 		if err := b.expect(","); err != nil {
 			return err
-		}
-	}
-}
-
-// conntrack reads: ct state LIST.
-func (b *builder) conntrack() error {
-	key, err := b.take("a key of ct")
-	if err != nil {
-		return err
-	}
-	if key != "state" {
-		return b.fail("unknown key %q of ct", key)
-	}
-	states := map[string]firewall.StateMask{
-		"new": firewall.StateNew, "established": firewall.StateEstablished, "related": firewall.StateRelated,
-	}
-	var mask firewall.StateMask
-	for {
-		name, err := b.take("a state")
-		if err != nil {
-			return err
-		}
-		if states[name] == 0 {
-			return b.fail("unknown state %q", name)
-		}
-		mask |= states[name]
-		if more, err := b.accept(","); err != nil {
-			return err
-		} else if !more {
-			b.match(firewall.State{Mask: mask})
-			return nil
 		}
 	}
 }

@@ -10,11 +10,12 @@ import (
 	"time"
 
 	"sekimori/internal/firewall"
+	"sekimori/internal/firewall/acl"
 )
 
 // bitsOf returns the width of the keys of a type, 0 for an unknown type.
 func bitsOf(kind string) int {
-	return map[string]int{"ipv4_addr": 32, "ipv6_addr": 128, "inet_service": 16, "icmp_type": 8, "icmpv6_type": 8}[kind]
+	return map[string]int{"ipv4_addr": 32, "ipv6_addr": 128, "inet_service": 16, "icmp_type": 8, "icmpv6_type": 8, "uid": 32, "gid": 32}[kind]
 }
 
 // set reads the definition of a set or a verdict map, behind its brace.
@@ -96,7 +97,7 @@ func (r *reader) setType(s *set) error {
 		return err
 	}
 	n := bitsOf(kind)
-	if n == 0 {
+	if n == 0 || kind == "uid" || kind == "gid" {
 		return r.fail("unknown type %q", kind)
 	}
 	s.kind, s.Fields = kind, []int{n}
@@ -203,6 +204,10 @@ func (r *reader) comment() error {
 
 // value reads one value, prefix or range of a type.
 func (r *reader) value(kind string) (firewall.Interval, error) {
+	if r.tok.kind == quoted && (kind == "uid" || kind == "gid") {
+		id := binary.BigEndian.AppendUint32(nil, acl.NameID(r.tok.text))
+		return firewall.Interval{Lo: id, Hi: id}, r.advance()
+	}
 	text, err := r.take("a value")
 	if err != nil {
 		return firewall.Interval{}, err

@@ -2,6 +2,7 @@ package nft
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"sekimori/internal/firewall/acl"
@@ -13,12 +14,71 @@ func (w *writer) verdict(r acl.Rule) string {
 	switch {
 	case r.Action == acl.Count:
 		return "counter"
+	case len(r.ExceptUsers)+len(r.ExceptGroups) > 0:
+		return "jump " + w.exceptOwners(r)
+	case len(r.Users)+len(r.Groups) > 0:
+		return w.ownedBy(r) + " " + w.plain(r)
+	}
+	return w.plain(r)
+}
+
+// plain is the verdict without regard to the sending process.
+func (w *writer) plain(r acl.Rule) string {
+	switch {
 	case r.Rate != nil:
 		return "goto " + w.limited(r)
+	case r.Action == acl.Drop && w.observing:
+		return "counter accept"
 	case r.Action == acl.Drop:
 		return "counter drop"
 	}
 	return "accept"
+}
+
+// ownedBy asks for the sending process.
+func (w *writer) ownedBy(r acl.Rule) string {
+	var parts []string
+	for _, o := range []struct {
+		key string
+		ids []uint32
+	}{{"meta skuid", r.Users}, {"meta skgid", r.Groups}} {
+		if len(o.ids) > 0 {
+			parts = append(parts, o.key+" "+w.numbers(o.ids))
+		}
+	}
+	return strings.Join(parts, " ")
+}
+
+func (w *writer) numbers(ids []uint32) string {
+	var out []string
+	for _, id := range ids {
+		if name := w.owners[id]; name != "" {
+			out = append(out, fmt.Sprintf("%q", name))
+		} else {
+			out = append(out, fmt.Sprint(id))
+		}
+	}
+	return alternatives(out)
+}
+
+// exceptOwners makes the chain of a rule that is not about some processes. A packet
+// that no process has sent is none of theirs, and an unequal sign would say nothing
+// about it: so theirs return, and the rest meets the verdict.
+func (w *writer) exceptOwners(r acl.Rule) string {
+	name := acl.Word(r.Path) + "-others"
+	if w.made[name] {
+		return name
+	}
+	c := w.chain(name)
+	c.say(r.Origin)
+	if len(r.ExceptUsers) > 0 {
+		c.rule("meta skuid", w.numbers(r.ExceptUsers), "return")
+	}
+	if len(r.ExceptGroups) > 0 {
+		c.rule("meta skgid", w.numbers(r.ExceptGroups), "return")
+	}
+	c.rule(w.ownedBy(r), w.plain(r), comment(r.Origin))
+	return name
 }
 
 // final is a rule's verdict where only verdicts can stand, as in a map: what is
@@ -28,10 +88,13 @@ func (w *writer) final(r acl.Rule) string {
 		return w.verdict(r)
 	}
 	name := acl.Word(r.Path)
+	if w.observing {
+		name += "-observed"
+	}
 	if !w.made[name] {
 		c := w.chain(name)
 		c.say(r.Origin)
-		c.rule("counter drop", comment(r.Origin))
+		c.rule(w.plain(r), comment(r.Origin))
 	}
 	return "goto " + name
 }

@@ -11,18 +11,28 @@ import (
 
 // Write returns the text that loads a list. It is the same for the same list.
 func Write(l *acl.List, o acl.Options) ([]acl.File, error) {
-	w := &writer{sets: map[string]bool{}, made: map[string]bool{}}
+	w := &writer{sets: map[string]bool{}, made: map[string]bool{}, owners: l.Owners}
 	if o.Complete {
 		w.head = "flush ruleset\n"
 	}
+	if l.Edge != nil {
+		w.edge(l.Edge, l.Forward != nil)
+	}
 	for _, s := range []struct {
-		hook, name string
-		section    *acl.Section
-	}{{"input", "inbound", l.Inbound}, {"output", "outbound", l.Outbound}, {"forward", "forward", l.Forward}} {
+		chain, hook, name string
+		section           *acl.Section
+	}{
+		{"input", "input", "inbound", l.Inbound},
+		{"output", "output", "outbound", l.Outbound},
+		{"passing", "forward", "forward", l.Forward},
+		{"watching", "forward", "observed", l.Observed},
+	} {
 		if s.section != nil {
-			w.section(s.hook, s.name, s.section)
+			w.observing = s.section == l.Observed
+			w.section(s.chain, s.hook, s.name, s.section)
 		}
 	}
+	w.translations(l.NAT)
 	if len(w.unsupported) > 0 {
 		return nil, w.unsupported
 	}
@@ -36,6 +46,8 @@ type writer struct {
 	sets        map[string]bool
 	chains      []*chain
 	made        map[string]bool // names of chains
+	owners      map[uint32]string
+	observing   bool // drops are counted, and nothing else
 	unsupported acl.UnsupportedList
 }
 
@@ -118,26 +130,40 @@ func (w *writer) text() []byte {
 }
 
 // section writes the rules of a direction: a base chain, and what it leads to.
-func (w *writer) section(hook, name string, s *acl.Section) {
-	c := w.chain(hook)
+func (w *writer) section(chain, hook, name string, s *acl.Section) {
+	c := w.chain(chain)
 	verdict := map[acl.Action]string{acl.Accept: "accept", acl.Drop: "drop"}[s.Default]
 	c.lines = append(c.lines, fmt.Sprintf("type filter hook %s priority filter; policy %s", hook, verdict))
 	for rest := s.Rules; len(rest) > 0; {
-		n := slices.IndexFunc(rest, func(r acl.Rule) bool { return r.States != acl.New })
-		if n < 0 {
-			n = len(rest)
+		n := 1
+		if mapped(rest[0]) {
+			for n < len(rest) && mapped(rest[n]) && rest[n].Published == rest[0].Published {
+				n++
+			}
+			into := name
+			if rest[0].Published && !w.observing {
+				into = "published"
+			}
+			c.rule("ct state new", publishedMatch(rest[0]), "jump", w.dispatch(into, rest[:n]))
+		} else {
+			w.lines(c, rest[0], everyService)
 		}
-		if n > 0 {
-			into := w.dispatch(name, rest[:n])
-			c.rule("ct state new", "jump", into)
-			rest = rest[n:]
-			continue
-		}
-		w.lines(c, rest[0], everyService)
-		rest = rest[1:]
+		rest = rest[n:]
 	}
 	if s.Default == acl.Drop {
 		c.say(s.Origin)
 		c.rule("counter drop", comment(s.Origin))
 	}
+}
+
+// mapped tells whether a rule is one of those that maps lead to: about connections
+// that are opened, wherever they go now.
+func mapped(r acl.Rule) bool { return r.States == acl.New && !r.Target.IsValid() }
+
+// publishedMatch asks for a translated destination where the rule does.
+func publishedMatch(r acl.Rule) string {
+	if r.Published {
+		return "ct status dnat"
+	}
+	return ""
 }
