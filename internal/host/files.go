@@ -95,7 +95,9 @@ func (t Texts) ReadDir(name string) ([]string, error) {
 	return slices.Compact(names), nil
 }
 
-func unread(f TextFile) error { return &fs.PathError{Op: "read", Path: f.Path, Err: unreadError(f.Err)} }
+func unread(f TextFile) error {
+	return &fs.PathError{Op: "read", Path: f.Path, Err: unreadError(f.Err)}
+}
 
 // unreadError is why the host itself could not read a file.
 type unreadError string

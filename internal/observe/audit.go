@@ -105,7 +105,7 @@ func (c *collector) parts() []part {
 			}
 		}},
 		{host.SectionUpdates, func(ctx context.Context) found {
-			r := updates.Read(ctx, c.files, system)
+			r := updates.Read(ctx, c.files, release(c.files))
 			return func(s *host.Snapshot) []host.Unseen {
 				s.Packages, s.Updates = r.Packages, r.Updates
 				return r.Unseen

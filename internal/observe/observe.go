@@ -37,7 +37,7 @@ func Host(ctx context.Context, o Options) (*host.Snapshot, error) {
 	c := collector{
 		options: o,
 		files:   rootfs.FS{Source: o.Root},
-		snap:  &host.Snapshot{Schema: host.Schema, Time: o.Time, EUID: -1},
+		snap:    &host.Snapshot{Schema: host.Schema, Time: o.Time, EUID: -1},
 	}
 	if c.snap.Time.IsZero() {
 		c.snap.Time = time.Now()
@@ -58,7 +58,7 @@ func Host(ctx context.Context, o Options) (*host.Snapshot, error) {
 type collector struct {
 	options Options
 	files   rootfs.FS
-	snap  *host.Snapshot
+	snap    *host.Snapshot
 }
 
 func (c *collector) unseen(u ...host.Unseen) { c.snap.Unseen = append(c.snap.Unseen, u...) }

@@ -44,6 +44,15 @@ func readSystem(f rootfs.FS) (host.System, []host.Unseen) {
 	return s, nil
 }
 
+// release reads os-release(5), nothing where there is none.
+func release(f rootfs.FS) map[string]string {
+	data, err := f.Read("etc/os-release", rootfs.Small)
+	if err != nil {
+		data, _ = f.Read("usr/lib/os-release", rootfs.Small)
+	}
+	return parseRelease(string(data))
+}
+
 // parseRelease reads os-release(5): assignments with the quoting of a shell.
 func parseRelease(text string) map[string]string {
 	out := map[string]string{}

@@ -53,7 +53,13 @@ func Owners(ctx context.Context, f rootfs.FS, paths []string) (map[string]Packag
 type query struct {
 	open  map[string][]string // names by file
 	found map[string]Package
+	// each, where set, takes all of rpm's headers instead; restart begins anew.
+	each    func([]byte) error
+	restart func()
 }
+
+// more reports whether there is something left to look for.
+func (q *query) more() bool { return q.each != nil || len(q.open) > 0 }
 
 func newQuery(f rootfs.FS, paths []string) *query {
 	q := &query{open: map[string][]string{}, found: map[string]Package{}}

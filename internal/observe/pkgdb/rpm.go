@@ -71,6 +71,7 @@ func openAt(f rootfs.FS, name string) (io.ReaderAt, func(), error) {
 // Tags of rpm's header (rpmtag.h) and types of their values.
 const (
 	tagName, tagVersion, tagRelease, tagEpoch = 1000, 1001, 1002, 1003
+	tagArch, tagSourceRPM                     = 1022, 1044
 	tagDirIndexes, tagBasenames, tagDirnames  = 1116, 1117, 1118
 
 	typeInt32, typeString, typeStringArray = 4, 6, 8
@@ -168,6 +169,9 @@ func (h header) pkg() Package {
 // scanHeader answers what one package owns of the files. Most headers are
 // dismissed by a search for the bare names.
 func (q *query) scanHeader(b []byte) error {
+	if q.each != nil {
+		return q.each(b)
+	}
 	for file, names := range q.open {
 		if !bytes.Contains(b, append([]byte(path.Base(file)), 0)) {
 			continue

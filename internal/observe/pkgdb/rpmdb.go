@@ -18,6 +18,9 @@ func readRPMSQLite(ctx context.Context, r io.ReaderAt, wal walSource, q *query) 
 		if err != nil {
 			return err
 		}
+		if q.each != nil {
+			q.restart()
+		}
 		err = lookupSQLite(ctx, r, wal, q)
 		after, cerr := changeCounter(r)
 		if cerr == nil && before == after {
@@ -48,6 +51,14 @@ func lookupSQLite(ctx context.Context, r io.ReaderAt, wal walSource, q *query) e
 	index, table, packages := roots["Basenames_key_idx"], roots["Basenames"], roots["Packages"]
 	if index == 0 || table == 0 || packages == 0 {
 		return fmt.Errorf("%w: no tables of rpm", errSQLite)
+	}
+	if q.each != nil {
+		return db.rows(packages, 0, func(row []value) error {
+			if err := ctx.Err(); err != nil || len(row) < 2 {
+				return err
+			}
+			return q.each(row[1].bytes)
+		})
 	}
 	for file, names := range q.open {
 		if err := ctx.Err(); err != nil {
@@ -106,7 +117,7 @@ func readNDB(ctx context.Context, r io.ReaderAt, _ walSource, q *query) error {
 	if _, err := r.ReadAt(slots, 0); err != nil {
 		return fmt.Errorf("slots: %w", err)
 	}
-	for at := len(head); at+slotSize <= len(slots) && len(q.open) > 0; at += slotSize {
+	for at := len(head); at+slotSize <= len(slots) && q.more(); at += slotSize {
 		slot := slots[at:]
 		if err := ctx.Err(); err != nil {
 			return err
@@ -206,7 +217,7 @@ func readBDB(ctx context.Context, r io.ReaderAt, _ walSource, q *query) error {
 	if err != nil {
 		return err
 	}
-	for n := uint32(1); n <= db.last && n != 0 && len(q.open) > 0; n++ {
+	for n := uint32(1); n <= db.last && n != 0 && q.more(); n++ {
 		if err := ctx.Err(); err != nil {
 			return err
 		}

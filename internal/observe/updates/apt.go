@@ -19,7 +19,7 @@ const maxPasses = 6
 // readApt works out what apt-get dist-upgrade would do.
 func readApt(ctx context.Context, f rootfs.FS, list []installed, n *notes) host.Updates {
 	setup := readSetup(f, n)
-	u := host.Updates{Manager: "apt", Sources: setup.sources}
+	u := host.Updates{Manager: "apt", Sources: setup.sources, Automatic: aptAutomatic(f, setup.conf, n)}
 	for _, p := range setup.pins {
 		u.Pins = append(u.Pins, strings.Join(p.Packages, " ")+" "+p.Kind+" "+p.Value+" "+strconv.Itoa(p.Priority))
 	}

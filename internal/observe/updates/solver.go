@@ -10,13 +10,13 @@ import (
 // world is the packages that are installed or may be needed, and what is to become
 // of each.
 type world struct {
-	native     string
-	pkgs       map[string]*pkg // by name:arch
-	byName     map[string][]*pkg
-	final      map[*pkg]*record // of those that will be installed
-	held       map[*pkg]string
+	native string
+	pkgs   map[string]*pkg // by name:arch
+	byName map[string][]*pkg
+	final  map[*pkg]*record // of those that will be installed
+	held   map[*pkg]string
 	// phased are those whose update is not yet for this host.
-	phased map[*pkg]bool
+	phased     map[*pkg]bool
 	recommends bool
 	// missing are names of which nothing is known yet.
 	missing map[string]bool
