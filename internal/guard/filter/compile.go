@@ -1,9 +1,11 @@
 package filter
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"sekimori/internal/guard/logdate"
 	"sekimori/internal/guard/pyre"
@@ -55,64 +57,104 @@ type Filter struct {
 	journal *JournalMatch
 }
 
-// Compile compiles all patterns of d. Every pattern that is refused is reported.
+// Compile compiles all patterns of d. Every pattern that is refused is reported,
+// with the line of the file in which that stands which is to blame.
 func Compile(d *Definition) (*Filter, error) {
-	f := &Filter{def: d, names: slices.Clone(fieldNames[:])}
-	var errs Errors
-	add := func(kind string, i int, text string, flags pyre.Flags) *pattern {
-		p, err := f.pattern(text, flags)
-		if err != nil {
-			if i >= 0 {
-				kind = fmt.Sprintf("%s %d", kind, i+1)
-			}
-			errs = append(errs, &Error{d.Pos[strings.Fields(kind)[0]], fmt.Sprintf("%s: %v: %s", kind, err, text)})
-		}
-		return p
-	}
+	c := compiler{d: d, f: &Filter{def: d, names: slices.Clone(fieldNames[:])}}
+	f := c.f
 	if d.Prefregex != "" {
-		f.pref = add("prefregex", -1, d.Prefregex, 0)
+		f.pref = c.pattern("prefregex", 0, d.Prefregex, 0)
 	}
 	var flags pyre.Flags
 	if d.MaxLines > 1 {
 		flags = pyre.Multiline
 	}
 	for i, s := range d.Failregex {
-		p := add("failregex", i, s, flags)
+		p := c.pattern("failregex", i, s, flags)
 		if p != nil && !p.identifies() && (f.pref == nil || !f.pref.identifies()) {
-			errs = append(errs, &Error{d.Pos["failregex"], fmt.Sprintf("failregex %d: nothing says who it was (no <HOST>, <ADDR>, <F-ID> or <F-MLFID>): %s", i+1, s)})
+			c.fail("failregex", i, 0, s, "nothing says who it was (no <HOST>, <ADDR>, <F-ID> or <F-MLFID>)")
 		}
 		f.fail = append(f.fail, p)
 	}
 	for i, s := range d.Ignoreregex {
-		f.ignore = append(f.ignore, add("ignoreregex", i, s, 0))
+		f.ignore = append(f.ignore, c.pattern("ignoreregex", i, s, 0))
 	}
-	if err := logdate.Check(d.DatePatterns); err != nil {
-		errs = append(errs, &Error{d.Pos["datepattern"], err.Error()})
+	for i, p := range d.DatePatterns {
+		if err := logdate.Check([]string{p}); err != nil {
+			c.errs = append(c.errs, &Error{c.position("datepattern", i, 0), err.Error()})
+		}
 	}
-	journal, err := ParseJournalMatch(d.JournalMatch)
-	if err != nil {
-		errs = append(errs, &Error{d.Pos["journalmatch"], err.Error()})
+	for i, l := range d.JournalMatch {
+		if _, err := ParseJournalMatch([]string{l}); err != nil {
+			c.errs = append(c.errs, &Error{c.position("journalmatch", i, 0), err.Error()})
+		}
 	}
-	f.journal = journal
 	if len(f.names) > maxFields {
-		errs = append(errs, &Error{d.Pos["failregex"], fmt.Sprintf("the patterns have %d different fields; at most %d can be", len(f.names), maxFields)})
+		c.errs = append(c.errs, &Error{d.Pos["failregex"], fmt.Sprintf("the patterns have %d different fields; at most %d can be", len(f.names), maxFields)})
 	}
-	if len(errs) > 0 {
-		return nil, errs
+	if len(c.errs) > 0 {
+		return nil, c.errs
 	}
 	f.begins = newBegins(f.fail)
-	return f, nil
+	var err error
+	f.journal, err = ParseJournalMatch(d.JournalMatch)
+	return f, err
 }
 
-func (f *Filter) pattern(text string, flags pyre.Flags) (*pattern, error) {
-	expanded := expandTags(text)
-	if strings.TrimSpace(expanded) == "" {
-		return nil, fmt.Errorf("an empty pattern")
+// A compiler makes a Filter of a Definition.
+type compiler struct {
+	d    *Definition
+	f    *Filter
+	errs Errors
+}
+
+// position returns where a byte of a pattern stands; where the option as a
+// whole does if that is not known.
+func (c *compiler) position(kind string, i, at int) Position {
+	if lines := c.d.lines[kind]; i < len(lines) {
+		if p, ok := lines[i].position(at); ok {
+			return p
+		}
 	}
-	re, err := pyre.Compile(expanded, flags)
+	return c.d.Pos[kind]
+}
+
+// fail puts down what is wrong at a byte of a pattern, which is shown as it is
+// after substitution.
+func (c *compiler) fail(kind string, i, at int, text, format string, args ...any) {
+	name := kind
+	if kind != "prefregex" {
+		name = fmt.Sprintf("%s %d", kind, i+1)
+	}
+	c.errs = append(c.errs, &Error{c.position(kind, i, at), fmt.Sprintf("%s: %s: %s", name, fmt.Sprintf(format, args...), text)})
+}
+
+func (c *compiler) pattern(kind string, i int, text string, flags pyre.Flags) *pattern {
+	expanded, stray := expandTags(text)
+	for _, t := range stray {
+		if what := t.about(c.d); what != "" {
+			c.fail(kind, i, t.at, text, "%s at position %d", what, utf8.RuneCountInString(text[:t.at]))
+		}
+	}
+	if strings.TrimSpace(expanded.b.String()) == "" {
+		c.fail(kind, i, 0, text, "an empty pattern")
+		return nil
+	}
+	re, err := pyre.Compile(expanded.b.String(), flags)
+	if e, ok := errors.AsType[*pyre.SyntaxError](err); ok {
+		at := min(expanded.origin(e.Offset), len(text))
+		c.fail(kind, i, min(at, max(len(text)-1, 0)), text, "%s at position %d", e.Msg, utf8.RuneCountInString(text[:at]))
+		return nil
+	}
 	if err != nil {
-		return nil, err
+		c.fail(kind, i, 0, text, "%v", err)
+		return nil
 	}
+	return c.f.pattern(re)
+}
+
+// pattern takes what has been compiled into f.
+func (f *Filter) pattern(re *pyre.Regexp) *pattern {
 	p := &pattern{re: re, needs: re.Required()}
 	var complex []string
 	for g, name := range re.Names() {
@@ -142,7 +184,7 @@ func (f *Filter) pattern(text string, flags pyre.Flags) (*pattern, error) {
 		}
 		p.merges = append(p.merges, merge{f.field(name), f.field(of), kind == "tuple"})
 	}
-	return p, nil
+	return p
 }
 
 // field returns the index of a field by its name, adding it if it is new.
@@ -180,22 +222,24 @@ type Described struct {
 	Text     string // after all substitutions, <HOST> and the like as they are written
 	Way      pyre.Way
 	Literals []string // of which a line must have one; none: every line is tried
+	Pos      Position // where it begins
 }
 
 // Describe lists the patterns of f, in the order in which they are tried.
 func (f *Filter) Describe() []Described {
 	var out []Described
-	add := func(kind, text string, p *pattern) {
-		out = append(out, Described{kind, text, p.re.Way(), p.need()})
+	c := compiler{d: f.def}
+	add := func(kind string, i int, text string, p *pattern) {
+		out = append(out, Described{kind, text, p.re.Way(), p.need(), c.position(kind, i, 0)})
 	}
 	if f.pref != nil {
-		add("prefregex", f.def.Prefregex, f.pref)
+		add("prefregex", 0, f.def.Prefregex, f.pref)
 	}
 	for i, p := range f.fail {
-		add("failregex", f.def.Failregex[i], p)
+		add("failregex", i, f.def.Failregex[i], p)
 	}
 	for i, p := range f.ignore {
-		add("ignoreregex", f.def.Ignoreregex[i], p)
+		add("ignoreregex", i, f.def.Ignoreregex[i], p)
 	}
 	return out
 }

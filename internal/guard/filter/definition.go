@@ -23,6 +23,9 @@ type Definition struct {
 	JournalMatch []string
 	UseDNS       string              // as written; names are never looked up here
 	Pos          map[string]Position // where each of failregex, prefregex, ... is given
+
+	lines map[string][]text // the patterns with the places of their pieces
+	tags  []string          // options whose value <name> stands for
 }
 
 // definitionOptions are the options that make a filter.
@@ -52,22 +55,29 @@ func load(fsys fs.FS, name string, options, jail map[string]string) (*Definition
 	if err != nil {
 		return nil, asErrors(err, file)
 	}
-	d := &Definition{Name: name, Options: options, Files: c.files, UseDNS: values["usedns"], MaxLines: 1, Pos: map[string]Position{}}
+	d := &Definition{
+		Name: name, Options: options, Files: c.files, UseDNS: values["usedns"].s, MaxLines: 1, Pos: map[string]Position{},
+		lines: map[string][]text{}, tags: append(c.names("Definition"), c.names("Init")...),
+	}
 	for _, o := range definitionOptions {
 		if at, ok := c.lookup("Definition", o, nil); ok {
 			d.Pos[o] = at.pos
 		}
 	}
-	d.Prefregex = values["prefregex"]
-	d.Failregex = nonEmptyLines(values["failregex"])
-	d.Ignoreregex = nonEmptyLines(values["ignoreregex"])
-	d.JournalMatch = nonEmptyLines(values["journalmatch"])
-	for _, p := range nonEmptyLines(values["datepattern"]) {
+	d.Prefregex = values["prefregex"].s
+	d.Failregex = nonEmptyLines(values["failregex"].s)
+	d.Ignoreregex = nonEmptyLines(values["ignoreregex"].s)
+	d.JournalMatch = nonEmptyLines(values["journalmatch"].s)
+	d.lines["prefregex"] = []text{values["prefregex"]}
+	for _, o := range []string{"failregex", "ignoreregex", "journalmatch", "datepattern"} {
+		d.lines[o] = values[o].lines()
+	}
+	for _, p := range nonEmptyLines(values["datepattern"].s) {
 		if p = strings.TrimSpace(p); p != "" {
 			d.DatePatterns = append(d.DatePatterns, p)
 		}
 	}
-	if s := values["maxlines"]; s != "" {
+	if s := values["maxlines"].s; s != "" {
 		n, err := strconv.Atoi(strings.TrimSpace(s))
 		if err != nil || n < 1 || n > 1000 {
 			return nil, Errors{{d.Pos["maxlines"], fmt.Sprintf("maxlines = %s: want a number from 1 to 1000", clip(s))}}
@@ -93,7 +103,7 @@ func nonEmptyLines(s string) []string {
 
 // combine computes the options of [Definition] and [Init]: %(...)s first, with
 // what was given in brackets before everything, then <tags>.
-func (c *config) combine(options, jail map[string]string) (map[string]string, error) {
+func (c *config) combine(options, jail map[string]string) (map[string]text, error) {
 	given := map[string]string{} // by the caller: wins everywhere
 	for k, v := range jail {
 		given[strings.ToLower(k)] = v
@@ -101,7 +111,7 @@ func (c *config) combine(options, jail map[string]string) (map[string]string, er
 	for k, v := range options {
 		given[strings.ToLower(k)] = v
 	}
-	values := map[string]string{}
+	values := map[string]text{}
 	for _, o := range definitionOptions {
 		if _, ok := given[o]; ok {
 			continue
@@ -115,7 +125,7 @@ func (c *config) combine(options, jail map[string]string) (map[string]string, er
 		}
 	}
 	for k, v := range options {
-		values[strings.ToLower(k)] = v
+		values[strings.ToLower(k)] = plain(v, Position{File: "[" + k + "=...]"})
 	}
 	for k := range c.sections["Init"] {
 		if strings.HasPrefix(k, "known/") {
@@ -129,7 +139,7 @@ func (c *config) combine(options, jail map[string]string) (map[string]string, er
 			values[k] = v
 		}
 	}
-	more := func(tag string) (string, bool) { return c.extended("Definition", tag, given) }
+	more := func(tag string) (text, bool) { return c.extended("Definition", tag, given) }
 	return values, substituteTags(values, slices.Sorted(maps.Keys(values)), more)
 }
 

@@ -52,6 +52,26 @@ func (e Errors) Error() string {
 type option struct {
 	value string
 	pos   Position
+	// lines are the numbers of the lines of the file that the lines of value are;
+	// none if the value is not of a file.
+	lines []int
+}
+
+// text returns the value with the places of its lines.
+func (o option) text() text {
+	if len(o.lines) == 0 {
+		return plain(o.value, o.pos)
+	}
+	var w written
+	n := 0
+	for l := range strings.SplitAfterSeq(o.value, "\n") {
+		if l != "" {
+			w.mark(Position{o.pos.File, o.lines[min(n, len(o.lines)-1)]})
+			w.b.WriteString(l)
+		}
+		n++
+	}
+	return w.text()
 }
 
 type section map[string]option
@@ -75,6 +95,7 @@ type iniReader struct {
 	secName string
 	option  string
 	lines   []string // of the value being read
+	nums    []int    // of these lines
 	pos     Position
 	indent  int
 	errs    Errors
@@ -101,22 +122,22 @@ func (r *iniReader) fail(line int, format string, args ...any) {
 func (r *iniReader) flush() {
 	if r.option != "" {
 		v := strings.TrimRightFunc(strings.Join(r.lines, "\n"), unicode.IsSpace)
-		r.section[r.option] = option{v, r.pos}
+		r.section[r.option] = option{v, r.pos, r.nums}
 	}
-	r.option, r.lines = "", nil
+	r.option, r.lines, r.nums = "", nil, nil
 }
 
 func (r *iniReader) line(line string, num int) {
 	value, comment := stripComment(line)
 	if value == "" {
 		if !comment && r.option != "" {
-			r.lines = append(r.lines, "")
+			r.lines, r.nums = append(r.lines, ""), append(r.nums, num)
 		}
 		return
 	}
 	indent := len(line) - len(strings.TrimLeftFunc(line, unicode.IsSpace))
 	if r.option != "" && indent > r.indent {
-		r.lines = append(r.lines, value)
+		r.lines, r.nums = append(r.lines, value), append(r.nums, num)
 		return
 	}
 	r.indent = indent
@@ -141,7 +162,7 @@ func (r *iniReader) line(line string, num int) {
 	case dup:
 		r.fail(num, "%s is given twice in [%s]", name, r.secName)
 	default:
-		r.option, r.lines, r.pos = name, []string{strings.TrimSpace(value[at+1:])}, Position{r.name, num}
+		r.option, r.lines, r.nums, r.pos = name, []string{strings.TrimSpace(value[at+1:])}, []int{num}, Position{r.name, num}
 	}
 }
 

@@ -2,6 +2,8 @@ package filter
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -14,16 +16,16 @@ const maxValue = 1 << 20
 // get returns the value of name in sec after substitution of %(...)s. Vars come
 // before the section, the section before [DEFAULT]. The second result is false
 // if there is no such option.
-func (c *config) get(sec, name string, vars map[string]string) (string, bool, error) {
+func (c *config) get(sec, name string, vars map[string]string) (text, bool, error) {
 	o, ok := c.lookup(sec, name, vars)
 	if !ok {
-		return "", false, nil
+		return text{}, false, nil
 	}
-	var b strings.Builder
-	if err := c.interpolate(&b, sec, o, vars, o.value, 1); err != nil {
-		return "", true, err
+	var w written
+	if err := c.interpolate(&w, sec, o, vars, 1); err != nil {
+		return text{}, true, err
 	}
-	return b.String(), true, nil
+	return w.text(), true, nil
 }
 
 func (c *config) lookup(sec, name string, vars map[string]string) (option, bool) {
@@ -41,86 +43,112 @@ func (c *config) lookup(sec, name string, vars map[string]string) (option, bool)
 	return o, ok
 }
 
-func (c *config) interpolate(b *strings.Builder, sec string, o option, vars map[string]string, rest string, depth int) error {
+// interpolate writes the value of o with what its %(...)s stand for.
+func (c *config) interpolate(w *written, sec string, o option, vars map[string]string, depth int) error {
+	t := o.text()
+	at := func(i int) Position {
+		if p, ok := t.position(i); ok {
+			return p
+		}
+		return o.pos
+	}
 	if depth > maxDepth {
 		return &Error{o.pos, fmt.Sprintf("%%(...)s nested deeper than %d: does it refer to itself?", maxDepth)}
 	}
-	for rest != "" {
-		p := strings.IndexByte(rest, '%')
+	for from := 0; from < len(t.s); {
+		p := strings.IndexByte(t.s[from:], '%')
 		if p < 0 {
-			b.WriteString(rest)
+			w.piece(t, from, len(t.s))
 			break
 		}
-		b.WriteString(rest[:p])
-		rest = rest[p:]
+		w.piece(t, from, from+p)
+		from += p
+		rest := t.s[from:]
 		switch {
 		case strings.HasPrefix(rest, "%%"):
-			b.WriteByte('%')
-			rest = rest[2:]
+			w.piece(t, from, from+1)
+			from += 2
 		case strings.HasPrefix(rest, "%("):
 			end := strings.Index(rest, ")s")
 			if end < 3 || strings.IndexByte(rest[:end], ')') >= 0 {
-				return &Error{o.pos, fmt.Sprintf("bad substitution %q: want %%(name)s", clip(rest))}
+				return &Error{at(from), fmt.Sprintf("bad substitution %q: want %%(name)s", clip(rest))}
 			}
-			v, ok := c.reference(sec, rest[2:end], vars)
+			inner, ok := c.reference(sec, rest[2:end], vars)
 			if !ok {
-				return &Error{o.pos, fmt.Sprintf("%%(%s)s: there is no such option in [%s] or [DEFAULT]", rest[2:end], sec)}
+				return &Error{at(from), c.noSuch(sec, rest[2:end])}
 			}
-			rest = rest[end+2:]
-			if err := c.interpolate(b, sec, o, vars, v, depth+1); err != nil {
+			from += end + 2
+			if err := c.interpolate(w, sec, inner, vars, depth+1); err != nil {
 				return err
 			}
 		default:
-			return &Error{o.pos, fmt.Sprintf("%q: %% must be doubled, or followed by (name)s", clip(rest))}
+			return &Error{at(from), fmt.Sprintf("%q: %% must be doubled, or followed by (name)s", clip(rest))}
 		}
-		if b.Len() > maxValue {
+		if w.Len() > maxValue {
 			return &Error{o.pos, fmt.Sprintf("substitution makes more than %d bytes of it", maxValue)}
 		}
 	}
 	return nil
 }
 
-// reference returns the raw value that %(name)s stands for: name, or
+// noSuch says that an option does not exist, with the near miss.
+func (c *config) noSuch(sec, name string) string {
+	s := fmt.Sprintf("%%(%s)s: there is no such option in [%s] or [DEFAULT]", name, sec)
+	if n := near(name, c.names(sec)); n != "" {
+		s += fmt.Sprintf(" (did you mean %%(%s)s?)", n)
+	}
+	return s
+}
+
+// names returns the options of a section and of [DEFAULT], sorted.
+func (c *config) names(sec string) []string {
+	names := slices.Collect(maps.Keys(c.sections[sec]))
+	names = slices.AppendSeq(names, maps.Keys(c.defaults))
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// reference returns what %(name)s stands for, before substitution: name, or
 // section/name with known/ for what this section had before.
-func (c *config) reference(sec, name string, vars map[string]string) (string, bool) {
+func (c *config) reference(sec, name string, vars map[string]string) (option, bool) {
 	if o, ok := c.lookup(sec, name, vars); ok {
-		return o.value, true
+		return o, true
 	}
 	of, opt, ok := strings.Cut(name, "/")
 	if !ok {
-		return "", false
+		return option{}, false
 	}
 	opt = strings.ToLower(opt)
 	switch strings.ToLower(of) {
 	case "default":
 	case "known":
 		if o, ok := c.known[sec][opt]; ok {
-			return o.value, true
+			return o, true
 		}
 	default:
 		s, ok := c.sections[of]
 		if !ok {
-			return "", false
+			return option{}, false
 		}
 		if o, ok := s[opt]; ok {
-			return o.value, true
+			return o, true
 		}
 	}
 	o, ok := c.defaults[opt]
-	return o.value, ok
+	return o, ok
 }
 
 // extended is get for names such as section/option, as <section/option> may
 // ask for.
-func (c *config) extended(sec, name string, vars map[string]string) (string, bool) {
+func (c *config) extended(sec, name string, vars map[string]string) (text, bool) {
 	if of, opt, ok := strings.Cut(name, "/"); ok {
 		tries := []string{of}
 		switch strings.ToLower(of) {
 		case "known":
 			if o, ok := c.known[sec][strings.ToLower(opt)]; ok {
-				var b strings.Builder
-				if c.interpolate(&b, sec, o, nil, o.value, 1) == nil {
-					return b.String(), true
+				var w written
+				if c.interpolate(&w, sec, o, nil, 1) == nil {
+					return w.text(), true
 				}
 			}
 			tries = []string{sec}
@@ -146,17 +174,17 @@ const maxTagRepeat = 25
 // substituteTags replaces <name> in all values by the value of that name, from
 // the values themselves or from more, until nothing is left to replace. Tags
 // that nobody knows stay as they are: <HOST> is one.
-func substituteTags(values map[string]string, names []string, more func(string) (string, bool)) error {
+func substituteTags(values map[string]text, names []string, more func(string) (text, bool)) error {
 	for _, name := range names {
 		counts := map[string]int{}
 		v := values[name]
 		from := 0
 		for {
-			start, end, ok := nextTag(v, from)
+			start, end, ok := nextTag(v.s, from)
 			if !ok {
 				break
 			}
-			tag := v[start+1 : end-1]
+			tag := v.s[start+1 : end-1]
 			repl, known := values[tag]
 			if !known {
 				repl, known = more(tag)
@@ -167,11 +195,13 @@ func substituteTags(values map[string]string, names []string, more func(string) 
 			}
 			counts[tag]++
 			if tag == name || counts[tag] > maxTagRepeat {
-				return fmt.Errorf("<%s> in %s refers to itself", tag, name)
+				pos, _ := v.position(start)
+				return &Error{pos, fmt.Sprintf("<%s> in %s refers to itself", tag, name)}
 			}
-			v = strings.ReplaceAll(v, v[start:end], repl)
-			if len(v) > maxValue {
-				return fmt.Errorf("substitution of tags makes more than %d bytes of %s", maxValue, name)
+			v = v.replaceAll(v.s[start:end], repl)
+			if len(v.s) > maxValue {
+				pos, _ := v.position(0)
+				return &Error{pos, fmt.Sprintf("substitution of tags makes more than %d bytes of %s", maxValue, name)}
 			}
 			// What was put in may complete a tag that began before: <a-<b>>.
 			from = 0

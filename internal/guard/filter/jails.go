@@ -18,6 +18,8 @@ type JailSetting struct {
 	Err     error // why it cannot be read
 	// Bad says what is wrong with options that are not needed to run the filter.
 	Bad Errors
+
+	texts map[string]text // Values, with the places of their pieces
 }
 
 // jailOptions are the options of a jail that mean something.
@@ -47,27 +49,27 @@ func ReadJails(fsys fs.FS) ([]JailSetting, error) {
 }
 
 func (c *config) jail(fsys fs.FS, name string) JailSetting {
-	j := JailSetting{Name: name, Values: map[string]string{}, Pos: map[string]Position{}}
+	j := JailSetting{Name: name, Values: map[string]string{}, Pos: map[string]Position{}, texts: map[string]text{}}
 	vars := map[string]string{"fail2ban_version": "1.0.2", "fail2ban_confpath": "/etc/fail2ban"}
-	var err error
-	if j.Filter, _, err = c.get(name, "filter", vars); err != nil {
+	filter, _, err := c.get(name, "filter", vars)
+	if j.Filter = filter.s; err != nil {
 		j.Err = err
 	}
 	switch v, ok, err := c.get(name, "enabled", vars); {
 	case err != nil:
 		j.Err = err
-	case ok && v != "":
-		if j.Enabled, ok = truth(v); !ok {
+	case ok && v.s != "":
+		if j.Enabled, ok = truth(v.s); !ok {
 			at, _ := c.lookup(name, "enabled", nil)
-			j.Err = &Error{at.pos, fmt.Sprintf("enabled = %s: neither true nor false", clip(v))}
+			j.Err = &Error{at.pos, fmt.Sprintf("enabled = %s: neither true nor false", clip(v.s))}
 		}
 	}
 	// What the filter says is known/... to the jail.
-	if filter, options, err := ParseUse(j.Filter); err == nil {
-		if fc, err := readConfig(fsys, "filter.d/"+filter); err == nil {
+	if of, options, err := ParseUse(j.Filter); err == nil {
+		if fc, err := readConfig(fsys, "filter.d/"+of); err == nil {
 			if values, err := fc.combine(options, nil); err == nil {
 				for k, v := range values {
-					vars["known/"+k] = v
+					vars["known/"+k] = v.s
 				}
 			}
 		}
@@ -84,7 +86,8 @@ func (c *config) jail(fsys fs.FS, name string) JailSetting {
 			continue
 		}
 		if ok {
-			j.Values[o] = v
+			j.Values[o] = v.s
+			j.texts[o] = v
 			if at, ok := c.lookup(name, o, nil); ok {
 				j.Pos[o] = at.pos
 			}
@@ -134,7 +137,10 @@ func LoadJail(fsys fs.FS, j JailSetting) (*Filter, error) {
 		default:
 			continue
 		}
-		d.Pos[o] = j.Pos[o]
+		d.Pos[o], d.lines[o] = j.Pos[o], j.texts[o].lines()
+		if o == "prefregex" {
+			d.lines[o] = []text{j.texts[o]}
+		}
 	}
 	f, err := Compile(d)
 	if err != nil {

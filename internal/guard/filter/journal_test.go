@@ -66,7 +66,7 @@ func TestJournalMatch(t *testing.T) {
 
 func TestJournalMatchOfAFile(t *testing.T) {
 	_, err := compileText("[Definition]\nfailregex = ^x <ADDR>$\njournalmatch = _COMM=x\n  what\n")
-	if err == nil || !strings.Contains(err.Error(), `want FIELD=value, have "what"`) || !strings.HasPrefix(err.Error(), "filter.d/x.conf:3: ") {
+	if err == nil || !strings.Contains(err.Error(), `want FIELD=value, have "what"`) || !strings.HasPrefix(err.Error(), "filter.d/x.conf:4: ") {
 		t.Error(err)
 	}
 }

@@ -2,6 +2,7 @@ package filter
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -42,39 +43,92 @@ func tagRe(tag string) (string, bool) {
 	return "", false
 }
 
+// An expansion is a pattern with its tags replaced, for whoever wants to know
+// what became of which byte.
+type expansion struct {
+	b    strings.Builder
+	from []int // by byte: where in the pattern it comes from
+}
+
+func (e *expansion) write(s string, at int) {
+	e.b.WriteString(s)
+	for range len(s) {
+		e.from = append(e.from, at)
+	}
+}
+
+// copied writes a piece of the pattern as it is.
+func (e *expansion) copied(s string, at int) {
+	e.b.WriteString(s)
+	for i := range len(s) {
+		e.from = append(e.from, at+i)
+	}
+}
+
+// origin returns where in the pattern a byte of the expansion comes from.
+func (e *expansion) origin(at int) int {
+	if at < len(e.from) {
+		return e.from[at]
+	}
+	if n := len(e.from); n > 0 {
+		return e.from[n-1] + 1
+	}
+	return 0
+}
+
+// A strayTag is a tag that means nothing.
+type strayTag struct {
+	at   int // in the pattern
+	name string
+}
+
 // expandTags replaces the tags of a pattern by groups. Tags that mean nothing
-// stay as text, as in fail2ban.
-func expandTags(re string) string {
-	var b strings.Builder
+// stay as text, as in fail2ban, and are listed unless a backslash is before them.
+func expandTags(re string) (*expansion, []strayTag) {
+	var e expansion
+	var stray []strayTag
 	open := map[string]bool{}
-	skipped := 0
+	skipped, pos := 0, 0
 	for {
-		start := strings.IndexByte(re, '<')
+		start := strings.IndexByte(re[pos:], '<')
 		if start < 0 {
 			break
 		}
-		b.WriteString(re[:start])
-		re = re[start:]
-		end := tagEnd(re)
+		start += pos
+		e.copied(re[pos:start], pos)
+		end := tagEnd(re[start:])
 		if end < 0 {
-			b.WriteByte('<')
-			re = re[1:]
+			e.copied("<", start)
+			pos = start + 1
 			continue
 		}
-		tag := re[1:end]
-		re = re[end+1:]
+		tag := re[start+1 : start+end]
+		pos = start + end + 1
 		switch exp, ok := tagRe(tag); {
 		case ok:
-			b.WriteString(exp)
+			e.write(exp, start)
 		case tag == "SKIPLINES":
-			fmt.Fprintf(&b, `\n(?P<skiplines%d>(?:(?:.*\n)*?))`, skipped)
+			e.write(fmt.Sprintf(`\n(?P<skiplines%d>(?:(?:.*\n)*?))`, skipped), start)
 			skipped++
 		default:
-			b.WriteString(customTag(tag, open))
+			exp, ok := customTag(tag, open)
+			if e.write(exp, start); !ok && !escaped(re, start) {
+				stray = append(stray, strayTag{start, tag})
+			}
 		}
 	}
-	b.WriteString(re)
-	return localFlags(b.String())
+	e.copied(re[pos:], pos)
+	return localFlags(&e), stray
+}
+
+// escaped reports whether a backslash takes the meaning from re[at], or re[at]
+// names or refers to a group as in (?P<name> and (?<name>.
+func escaped(re string, at int) bool {
+	n := 0
+	for n < at && re[at-1-n] == '\\' {
+		n++
+	}
+	return n%2 == 1 || strings.HasSuffix(re[:at], "(?P") || strings.HasSuffix(re[:at], "(?")
 }
 
 // tagEnd returns where the tag that s begins with ends; -1 if it is none.
@@ -95,48 +149,110 @@ func tagEnd(s string) int {
 	return -1
 }
 
-// customTag turns <F-NAME> and </F-NAME> into a group.
-func customTag(tag string, open map[string]bool) string {
+// customTag turns <F-NAME> and </F-NAME> into a group. It is not ok if the tag
+// is none of these, or closes what is not open.
+func customTag(tag string, open map[string]bool) (group string, ok bool) {
 	name, closing := strings.CutPrefix(tag, "/")
-	name, ok := strings.CutPrefix(name, "F-")
+	name, ok = strings.CutPrefix(name, "F-")
 	if !ok || name == "" || name != strings.ToUpper(name) || strings.HasSuffix(name, "/") {
-		return "<" + tag + ">"
+		return "<" + tag + ">", false
 	}
 	if closing {
 		if open[name] {
-			return ")"
+			return ")", true
 		}
-		return "<" + tag + ">"
+		return "<" + tag + ">", false
 	}
 	open[name] = true
 	switch name {
 	case "ID":
-		return "(?P<fid>"
+		return "(?P<fid>", true
 	case "PORT":
-		return "(?P<fport>"
+		return "(?P<fport>", true
 	}
-	return "(?P<" + strings.ToLower(name) + ">"
+	return "(?P<" + strings.ToLower(name) + ">", true
 }
 
 // localFlags turns ((?i)x) and (?:(?i)x), which Python refuses by now, into (?i:x).
-func localFlags(re string) string {
-	var b strings.Builder
+func localFlags(e *expansion) *expansion {
+	re := e.b.String()
+	var out expansion
 	for i := 0; i < len(re); {
 		if re[i] == '\\' && i+1 < len(re) {
-			b.WriteString(re[i : i+2])
+			out.write(re[i:i+1], e.from[i])
+			out.write(re[i+1:i+2], e.from[i+1])
 			i += 2
 			continue
 		}
 		if re[i] == '(' {
 			rest := strings.TrimPrefix(re[i+1:], "?:")
 			if flags, after, ok := strings.Cut(strings.TrimPrefix(rest, "(?"), ")"); ok && strings.HasPrefix(rest, "(?") && flags != "" && strings.Trim(flags, "aiLmsux") == "" {
-				b.WriteString("(?" + flags + ":")
+				out.write("(?"+flags+":", e.from[i])
 				i = len(re) - len(after)
 				continue
 			}
 		}
-		b.WriteByte(re[i])
+		out.write(re[i:i+1], e.from[i])
 		i++
 	}
-	return b.String()
+	return &out
+}
+
+// knownTags are those that a filter may use besides its own options.
+var knownTags = [...]string{
+	"HOST", "ADDR", "IP4", "IP6", "DNS", "CIDR", "SUBNET", "SKIPLINES", "F-ID", "F-USER", "F-ALT_USER", "F-PORT", "F-CONTENT", "F-NOFAIL",
+	"F-MLFID", "F-MLFFORGET", "F-MLFGAINED", "F-ERROR", "F-RCPT", "F-ID/", "F-PORT/", "F-IP4/", "F-IP6/", "F-ADDR/", "F-CIDR/", "F-SUBNET/", "F-DNS/",
+}
+
+// about says what is wrong with a tag that means nothing in a pattern of d; ""
+// if it may well be text of the log, as <NOSRV> is of HAProxy's: the names of
+// options are written small, those of the language are known.
+func (t strayTag) about(d *Definition) string {
+	if name, ok := strings.CutPrefix(t.name, "/F-"); ok {
+		return fmt.Sprintf("</F-%s> closes what is not open", name)
+	}
+	for option, value := range d.Options {
+		if s := t.aboutOption(d, option, value); s != "" {
+			return s
+		}
+	}
+	s := fmt.Sprintf("<%s> means nothing", clip(t.name))
+	if n := near(t.name, knownTags[:]); n != "" {
+		return s + fmt.Sprintf(" (did you mean <%s>?)", n)
+	}
+	if t.name == strings.ToUpper(t.name) {
+		return ""
+	}
+	if n := near(t.name, d.tags); n != "" {
+		return s + fmt.Sprintf(" (did you mean <%s>?)", n)
+	}
+	return s + fmt.Sprintf(" (\\<%s> is the text itself)", clip(t.name))
+}
+
+// aboutOption says what <x-<option>> is about that became a tag for which there
+// is no option, because the value is none of those that the filter knows.
+func (t strayTag) aboutOption(d *Definition, option, value string) string {
+	if value == "" {
+		return ""
+	}
+	prefix, suffix, ok := strings.Cut(t.name, value)
+	if !ok || prefix+suffix == "" {
+		return ""
+	}
+	var values []string
+	for _, n := range d.tags {
+		v, ok := strings.CutPrefix(n, prefix)
+		if v, ok2 := strings.CutSuffix(v, suffix); ok && ok2 && v != "" {
+			values = append(values, v)
+		}
+	}
+	if len(values) == 0 {
+		return ""
+	}
+	s := fmt.Sprintf("%s = %s: there is no <%s>", option, clip(value), clip(t.name))
+	if n := near(value, values); n != "" {
+		return s + fmt.Sprintf(" (did you mean %s?)", n)
+	}
+	slices.Sort(values)
+	return s + fmt.Sprintf(" (there are %s)", strings.Join(slices.Compact(values), ", "))
 }
