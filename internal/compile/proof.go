@@ -211,14 +211,11 @@ func (p *prover) identify(got packet.Set) (packet.Set, policy.Unknowns, error) {
 	sp := p.judge.Space()
 	unknowns := map[string]packet.Set{}
 	var faults []error
-	for _, key := range keysOf(got) {
+	for _, key := range sp.UnknownKeys(got) {
 		here := sp.Unknown(key)
 		id := map[string]string{ownerKnown: policy.OwnerKnown, groupKnown: policy.OwnerKnown, published: policy.Published}[key]
 		if id == "" {
 			l, rate, err := p.limit(key)
-			if err != nil && !depends(got, key) {
-				continue // an unknown of another question
-			}
 			if err != nil {
 				faults = append(faults, err)
 				continue
@@ -272,22 +269,6 @@ const (
 
 // published is the unknown of the table that others translate by.
 const published = "~ " + policy.Published
-
-// keysOf returns the unknowns of a set's space, in order.
-func keysOf(s packet.Set) []string {
-	var keys []string
-	s.ExistsUnknowns(func(key string) bool {
-		keys = append(keys, key)
-		return false
-	})
-	slices.Sort(keys)
-	return slices.Compact(keys)
-}
-
-// depends tells whether a set depends on an unknown.
-func depends(s packet.Set, key string) bool {
-	return !s.ExistsUnknowns(func(k string) bool { return k == key }).Equal(s)
-}
 
 // ratesOf returns the rates of a list, by name.
 func ratesOf(l *acl.List) map[string]acl.Rate {

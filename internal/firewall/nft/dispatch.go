@@ -33,10 +33,21 @@ func (w *writer) dispatch(name string, rules []acl.Rule) string {
 		}
 		return top.name
 	}
+	// What is first, and about every service, need not be asked for each of them.
+	lead := 0
+	for lead < len(rules) && aboutAll(rules[lead]) {
+		lead++
+	}
+	d.body(top, numbered(rules[:lead]))
+	if slices.ContainsFunc(rules[:lead], d.everybody) {
+		return top.name
+	}
+	rules = rules[lead:]
+	d.rules = rules
 	var elems []string
 	var any []int
 	for i, r := range rules {
-		if len(r.Services) == 0 || slices.ContainsFunc(r.Services, func(s acl.Service) bool { return s.Any }) {
+		if aboutAll(r) {
 			any = append(any, i)
 		}
 	}
@@ -50,6 +61,20 @@ func (w *writer) dispatch(name string, rules []acl.Rule) string {
 	}
 	d.body(top, any)
 	return top.name
+}
+
+// aboutAll tells whether a rule is about every service.
+func aboutAll(r acl.Rule) bool {
+	return len(r.Services) == 0 || slices.ContainsFunc(r.Services, func(s acl.Service) bool { return s.Any })
+}
+
+// numbered are the numbers of all rules.
+func numbered(rules []acl.Rule) []int {
+	out := make([]int, len(rules))
+	for i := range out {
+		out[i] = i
+	}
+	return out
 }
 
 // odd finds rules that maps of protocol and port do not fit.
@@ -132,7 +157,9 @@ func ofOtherFamily(r acl.Rule, p uint8) bool {
 }
 
 // icmpFamily is the family that a protocol's messages belong to, 0 for others.
-func icmpFamily(p uint8) packet.Family { return map[uint8]packet.Family{1: packet.V4, 58: packet.V6}[p] }
+func icmpFamily(p uint8) packet.Family {
+	return map[uint8]packet.Family{1: packet.V4, 58: packet.V6}[p]
+}
 
 // inlineElements is how many elements a map may have to stand inside its rule.
 const inlineElements = 16

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sort"
 	"strings"
 
 	"sekimori/internal/firewall/acl"
@@ -149,11 +150,9 @@ func addrType(f packet.Family) string {
 	return "ipv4_addr"
 }
 
+// ofFamily returns the ranges of one family: IPv4 comes first.
 func ofFamily(rs []packet.AddrRange, f packet.Family) []packet.AddrRange {
-	i := slices.IndexFunc(rs, func(r packet.AddrRange) bool { return r.Lo.Is6() })
-	if i < 0 {
-		i = len(rs)
-	}
+	i := sort.Search(len(rs), func(i int) bool { return rs[i].Lo.Is6() })
 	if f == packet.V6 {
 		return rs[i:]
 	}
