@@ -45,7 +45,7 @@ var layers = []layer{
 	},
 	{
 		pattern: "internal/firewall/iptables", pure: true,
-		may: []string{"internal/firewall", "internal/firewall/xt"},
+		may: []string{"packet", "internal/firewall", "internal/firewall/xt", "internal/firewall/acl"},
 	},
 	{pattern: "internal/firewall/acl", may: []string{"packet"}, pure: true},
 	{pattern: "internal/firewall/nft", may: []string{"packet", "internal/firewall", "internal/firewall/acl"}, pure: true},

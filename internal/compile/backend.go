@@ -30,6 +30,8 @@ func backends() []backend {
 			rs, limits, err := nft.Read(files[0].Text)
 			return Ruleset(rs, limits), err
 		}},
+		xtablesBackend(IPTables, packet.V4, firewall.IPv4),
+		xtablesBackend(IP6Tables, packet.V6, firewall.IPv6),
 		windowsBackend(),
 	}
 }

@@ -13,9 +13,8 @@ import (
 type plain struct {
 	// names are the interfaces that the text mentions; p* for a pattern.
 	names []string
-	// domain are the packets that can be compared, on any way.
-	domain func(*packet.Space) packet.Set
-	accept func(*packet.Space, firewall.Way) packet.Set
+	// domain are the packets that can be compared, accept those that pass.
+	domain, accept func(*packet.Space, firewall.Way) packet.Set
 }
 
 func (p plain) Judge(family packet.Family, interfaces []string, maxNodes int) Judge {
@@ -42,7 +41,7 @@ type plainJudge struct {
 func (j plainJudge) Space() *packet.Space { return j.sp }
 
 func (j plainJudge) Domain(way firewall.Way) packet.Set {
-	return j.domain(j.sp).And(onItsWay(j.sp, way))
+	return j.domain(j.sp, way).And(onItsWay(j.sp, way))
 }
 
 func (j plainJudge) Accepts(way firewall.Way) packet.Set {

@@ -35,26 +35,25 @@ func readWindows(files []acl.File) (Reading, error) {
 			names = append(names, r.Interfaces...)
 		}
 	}
+	// What the text leaves alone is not its matter.
+	for _, fw := range all {
+		if fw.Inbound == winfw.Unset {
+			fw.Inbound = winfw.AllowAll
+		}
+		if fw.Outbound == winfw.Unset {
+			fw.Outbound = winfw.AllowAll
+		}
+	}
+	direction := map[firewall.Way]winfw.Direction{firewall.WayInput: winfw.In, firewall.WayOutput: winfw.Out}
 	accept := func(sp *packet.Space, way firewall.Way) packet.Set {
-		d, def := winfw.In, all[0].Inbound
-		if way == firewall.WayOutput {
-			d, def = winfw.Out, all[0].Outbound
-		}
-		one := func(fw *winfw.Firewall) packet.Set {
-			fw2 := *fw
-			if def == winfw.Unset { // left alone: what passes is not this text's matter
-				fw2.Inbound, fw2.Outbound = winfw.AllowAll, winfw.AllowAll
-			}
-			return fw2.Judge(sp, d)
-		}
-		set := one(all[0])
+		set := all[0].Judge(sp, direction[way])
 		for _, fw := range all[1:] {
-			if set.Equal(one(fw)) && fw.Inbound == all[0].Inbound && fw.Outbound == all[0].Outbound {
-				continue
+			if !set.Equal(fw.Judge(sp, direction[way])) {
+				return sp.Unknown("the script and the text for the registry differ")
 			}
-			set = sp.Unknown("the script and the text for the registry differ")
 		}
 		return set
 	}
-	return plain{names: names, domain: winfw.Domain, accept: accept}, nil
+	domain := func(sp *packet.Space, way firewall.Way) packet.Set { return all[0].Domain(sp, direction[way]) }
+	return plain{names: names, domain: domain, accept: accept}, nil
 }

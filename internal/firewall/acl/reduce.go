@@ -54,9 +54,9 @@ func (r Rule) wider(way Way, cannot func(Way, *Rule) string) Rule {
 		func() { r.Rate = nil },
 		func() { r.Users, r.Groups, r.ExceptUsers, r.ExceptGroups = nil, nil, nil, nil },
 		func() { r.Published = false },
-		func() { r.Services = nil },
 		func() { r.In, r.Out, r.From, r.To = nil, nil, anywhere(r.From), anywhere(r.To) },
-		func() { r.From, r.To = nil, nil },
+		func() { r.NotIn, r.NotOut = nil, nil },
+		func() { r.Services = nil },
 	} {
 		if cannot(way, &r) == "" {
 			break
@@ -90,7 +90,11 @@ func (e *Edge) Rules(way Way) []Rule {
 	}
 	drop := Rule{Action: Drop, States: AnyState, Services: both, Origin: e.Origin}
 	in, out := drop, drop
-	in.In, out.Out = e.Interfaces, e.Interfaces
+	if e.All {
+		in.NotIn, out.NotOut = []Interface{"lo"}, []Interface{"lo"}
+	} else {
+		in.In, out.Out = e.Interfaces, e.Interfaces
+	}
 	switch way {
 	case ToHost:
 		return []Rule{in}

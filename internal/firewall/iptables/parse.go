@@ -15,7 +15,14 @@ import (
 // Parse reads the text of iptables-save (family IPv4) or ip6tables-save (IPv6).
 // The error, if there is one, is an [Errors].
 func Parse(family firewall.Family, src []byte) (*firewall.Ruleset, error) {
-	p := &parser{family: family, targets: map[string]bool{}}
+	return newParser(family).parse(src)
+}
+
+func newParser(family firewall.Family) *parser {
+	return &parser{family: family, targets: map[string]bool{}}
+}
+
+func (p *parser) parse(src []byte) (*firewall.Ruleset, error) {
 	for i, line := range bytes.Split(src, []byte("\n")) {
 		p.number = i + 1
 		p.line(strings.TrimRight(string(line), "\r \t"))
@@ -80,6 +87,8 @@ type parser struct {
 	// targets are the names of all targets, of which some change what matches
 	// look at.
 	targets map[string]bool
+	// sets are the ipsets that are known, by name.
+	sets map[string]*xt.IPSet
 }
 
 // table is a table and the rules that were read for it.
@@ -191,7 +200,7 @@ func (p *parser) begin(name string) {
 	}
 	p.open = &table{
 		Table:  &firewall.Table{Family: p.family, Name: name},
-		xt:     &xt.Context{Family: p.family, Targets: p.targets},
+		xt:     &xt.Context{Family: p.family, Targets: p.targets, ByName: p.sets},
 		chains: map[string]*chain{},
 	}
 	switch {

@@ -40,7 +40,6 @@ func TestErrors(t *testing.T) {
 		{"chain counters", "*filter\n:X - [a:b]\nCOMMIT\n", []string{`line 2: "[a:b]" are not counters`}},
 		{"undeclared chain", rule("-A NOPE -j DROP"), []string{"line 5: chain NOPE is not declared in table filter"}},
 		{"other commands", rule("-I INPUT -j DROP", "-N X", "hello"), []string{
-			"line 5: -I is not understood in saved rules",
 			"line 6: -N is not understood in saved rules",
 			`line 7: "hello" is neither a rule nor COMMIT`,
 		}},

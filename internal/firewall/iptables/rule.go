@@ -33,7 +33,8 @@ type use struct {
 
 func (u *use) undecided() bool { return u.unknown || len(u.strange) > 0 }
 
-// rule reads a line that begins with -A.
+// rule reads a line that begins with -A, or with -I: what restore texts put at the
+// head of a chain.
 func (p *parser) rule(s string) {
 	ws, err := words(s, p.buf)
 	p.buf = ws
@@ -45,8 +46,11 @@ func (p *parser) rule(s string) {
 		p.failHint("the line may be truncated", "counters without a rule")
 		return
 	}
+	head := false
 	switch w := ws[0].s; {
 	case w == "-A" || w == "--append":
+	case w == "-I" || w == "--insert":
+		head = true
 	case strings.HasPrefix(w, "-"):
 		p.failHint("iptables-save writes rules with -A", "%s is not understood in saved rules", short(w))
 		return
@@ -55,7 +59,7 @@ func (p *parser) rule(s string) {
 		return
 	}
 	if len(ws) < 2 || strings.HasPrefix(ws[1].s, "-") {
-		p.failHint("the line may be truncated", "-A without a chain")
+		p.failHint("the line may be truncated", "%s without a chain", ws[0].s)
 		return
 	}
 	c := p.open.chains[ws[1].s]
@@ -70,6 +74,10 @@ func (p *parser) rule(s string) {
 	l := &lineReader{p: p, t: p.open, r: r, words: ws[2:]}
 	if err := l.read(); err != nil {
 		p.errs = append(p.errs, err)
+		return
+	}
+	if head {
+		c.rules = slices.Insert(c.rules, 0, r)
 		return
 	}
 	c.rules = append(c.rules, r)

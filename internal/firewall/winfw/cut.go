@@ -28,19 +28,25 @@ type piece struct {
 
 // refusal is what a rule of the list drops.
 type refusal struct {
-	sets   [2]packet.Set
+	parts  []both
 	origin acl.Origin
 	// blocked is true once a block rule says so.
 	blocked bool
 }
 
+// both is a set of packets of each family.
+type both [2]packet.Set
+
 // cutter cuts the rules of one direction into pieces, for both families at once.
 type cutter struct {
 	dir      Direction
 	spaces   [2]*packet.Space
-	accepted [2]packet.Set
+	accepted both // by the rules so far
+	dropped  both
 	refused  []refusal
 	out      []piece
+	// open is true where a refusal could not be said at all.
+	open bool
 }
 
 // others stands for interfaces that the list does not name.
@@ -66,7 +72,7 @@ func newCutter(dir Direction, rules []acl.Rule) *cutter {
 func (c *cutter) do(f func() error) error {
 	return c.spaces[0].Do(func() error {
 		return c.spaces[1].Do(func() error {
-			c.accepted = [2]packet.Set{c.spaces[0].None(), c.spaces[1].None()}
+			c.accepted, c.dropped = c.union(nil), c.union(nil)
 			return f()
 		})
 	})
@@ -74,69 +80,80 @@ func (c *cutter) do(f func() error) error {
 
 // rule takes one rule; what it cannot say it returns.
 func (c *cutter) rule(r *acl.Rule, rest acl.Action) string {
-	var sets [2]packet.Set // what the rule is about, and no rule before it has refused
-	for i := range sets {
-		sets[i] = c.match(i, r).Minus(c.dropped(i))
-	}
+	whole := c.parts(r)
+	parts := minus(whole, c.dropped) // no rule before has refused that
 	switch {
 	case r.Action == acl.Drop:
-		for i := range sets {
-			sets[i] = sets[i].Minus(c.accepted[i])
+		mine := minus(parts, c.accepted)
+		c.refused = append(c.refused, refusal{parts: mine, origin: r.Origin})
+		c.dropped = c.union(append(mine, c.dropped))
+		if rest == acl.Drop {
+			return ""
 		}
-		c.refused = append(c.refused, refusal{sets: sets, origin: r.Origin})
-		if rest == acl.Accept {
-			return c.block(len(c.refused) - 1)
+		last := len(c.refused) - 1
+		what := c.block(last)
+		if what != "" { // more can be refused than is asked, but not less
+			c.refused[last].parts = whole
+			c.open = c.block(last) != ""
 		}
-		return ""
+		return what
 	case rest == acl.Drop:
-		if what := c.allow(r, sets); what != "" {
+		if what := c.allow(r, whole, parts); what != "" {
 			return what
 		}
 	}
-	for i := range sets {
-		c.accepted[i] = c.accepted[i].Or(sets[i])
-	}
+	c.accepted = c.union(append(parts, c.accepted))
 	return ""
 }
 
-// allow writes allow rules for the sets of both families. That they overlap with
-// earlier ones is no matter; that they keep clear of refusals is.
-func (c *cutter) allow(r *acl.Rule, sets [2]packet.Set) string {
-	if sets[0].SubsetOf(c.accepted[0]) && sets[1].SubsetOf(c.accepted[1]) {
+// allow writes allow rules for parts of a whole. That they overlap with earlier
+// ones is no matter; that they keep clear of refusals is.
+func (c *cutter) allow(r *acl.Rule, whole, parts []both) string {
+	if sets := c.union(parts); sets[0].SubsetOf(c.accepted[0]) && sets[1].SubsetOf(c.accepted[1]) {
 		return "" // said already
 	}
-	pieces, what := c.pieces(sets, Allow, r.Origin)
+	pieces, what := c.pieces(parts, Allow, r.Origin)
 	if what != "" || len(pieces) > maxPieces {
-		whole := [2]packet.Set{c.match(0, r), c.match(1, r)}
+		all := c.union(whole)
 		for d := range c.refused {
-			if c.refused[d].sets[0].Overlaps(whole[0]) || c.refused[d].sets[1].Overlaps(whole[1]) {
+			if not := c.union(c.refused[d].parts); not[0].Overlaps(all[0]) || not[1].Overlaps(all[1]) {
 				if what := c.block(d); what != "" {
 					return what
 				}
 			}
 		}
-		pieces, what = c.pieces([2]packet.Set{whole[0].Minus(c.unblocked(0)), whole[1].Minus(c.unblocked(1))}, Allow, r.Origin)
+		pieces, what = c.pieces(minus(whole, c.unblocked()), Allow, r.Origin)
 	}
 	c.out = append(c.out, pieces...)
 	return what
 }
 
-// dropped is what rules before have refused.
-func (c *cutter) dropped(i int) packet.Set { return c.union(i, func(refusal) bool { return true }) }
-
-// unblocked is what has been refused, and by no block rule yet.
-func (c *cutter) unblocked(i int) packet.Set {
-	return c.union(i, func(d refusal) bool { return !d.blocked })
+// union is what is in any of the parts.
+func (c *cutter) union(parts []both) both {
+	u := both{c.spaces[0].None(), c.spaces[1].None()}
+	for _, p := range parts {
+		u = both{u[0].Or(p[0]), u[1].Or(p[1])}
+	}
+	return u
 }
 
-func (c *cutter) union(i int, which func(refusal) bool) packet.Set {
-	s := c.spaces[i].None()
+func minus(parts []both, b both) []both {
+	out := make([]both, len(parts))
+	for i, p := range parts {
+		out[i] = both{p[0].Minus(b[0]), p[1].Minus(b[1])}
+	}
+	return out
+}
+
+// unblocked is what has been refused, and by no block rule yet.
+func (c *cutter) unblocked() both {
+	var parts []both
 	for _, d := range c.refused {
-		if which(d) {
-			s = s.Or(d.sets[i])
+		if !d.blocked {
+			parts = append(parts, d.parts...)
 		}
 	}
-	return s
+	return c.union(parts)
 }
 
 // block writes a refusal as block rules.
@@ -144,7 +161,7 @@ func (c *cutter) block(d int) string {
 	if c.refused[d].blocked {
 		return ""
 	}
-	pieces, what := c.pieces(c.refused[d].sets, Block, c.refused[d].origin)
+	pieces, what := c.pieces(c.refused[d].parts, Block, c.refused[d].origin)
 	if what != "" {
 		return what
 	}
@@ -153,9 +170,22 @@ func (c *cutter) block(d int) string {
 	return ""
 }
 
-// pieces cuts a set of each family into boxes, and joins a box of IPv4 with one of
+// pieces cuts parts into boxes.
+func (c *cutter) pieces(parts []both, action Action, o acl.Origin) ([]piece, string) {
+	var out []piece
+	for _, p := range parts {
+		pieces, what := c.cut(p, action, o)
+		if what != "" {
+			return nil, what
+		}
+		out = append(out, pieces...)
+	}
+	return out, ""
+}
+
+// cut cuts a set of each family into boxes, and joins a box of IPv4 with one of
 // IPv6 that differs from it by its addresses alone.
-func (c *cutter) pieces(sets [2]packet.Set, action Action, o acl.Origin) ([]piece, string) {
+func (c *cutter) cut(sets both, action Action, o acl.Origin) ([]piece, string) {
 	var out []piece
 	at := map[string][]int{} // of IPv4, by everything but addresses
 	for i, s := range sets {
@@ -287,17 +317,38 @@ func icmpTypes(b packet.Set) ([]packet.Range, string) {
 	return out, ""
 }
 
-// match returns the packets of a family that a rule is about.
-func (c *cutter) match(i int, r *acl.Rule) packet.Set {
-	sp := c.spaces[i]
-	s := c.services(sp, r.Services)
-	if len(r.In) > 0 {
-		s = s.And(c.named(sp, packet.InInterface, r.In))
+// parts returns the packets that a rule is about, one part for each pair of peers
+// and so without a condition that only some of them have.
+func (c *cutter) parts(r *acl.Rule) []both {
+	var out []both
+	for _, from := range alternatives(r.From) {
+		for _, to := range alternatives(r.To) {
+			var b both
+			for i, sp := range c.spaces {
+				b[i] = c.services(sp, r.Services).And(c.peers(sp, from, packet.Src, packet.InInterface)).And(c.peers(sp, to, packet.Dst, packet.OutInterface))
+				if len(r.In) > 0 {
+					b[i] = b[i].And(c.named(sp, packet.InInterface, r.In))
+				}
+				if len(r.Out) > 0 {
+					b[i] = b[i].And(c.named(sp, packet.OutInterface, r.Out))
+				}
+			}
+			out = append(out, b)
+		}
 	}
-	if len(r.Out) > 0 {
-		s = s.And(c.named(sp, packet.OutInterface, r.Out))
+	return out
+}
+
+// alternatives are the peers one by one, or none where there are none.
+func alternatives(ps []acl.Peer) [][]acl.Peer {
+	if len(ps) == 0 {
+		return [][]acl.Peer{nil}
 	}
-	return s.And(c.peers(sp, r.From, packet.Src, packet.InInterface)).And(c.peers(sp, r.To, packet.Dst, packet.OutInterface))
+	var out [][]acl.Peer
+	for i := range ps {
+		out = append(out, ps[i:i+1])
+	}
+	return out
 }
 
 func (c *cutter) services(sp *packet.Space, ss []acl.Service) packet.Set {

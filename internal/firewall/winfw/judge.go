@@ -14,7 +14,13 @@ import (
 // inside [packet.Space.Do].
 func (f *Firewall) Judge(sp *packet.Space, d Direction) packet.Set {
 	j := &judge{sp: sp, dir: d}
-	match := map[Action]packet.Set{Allow: sp.None(), Block: sp.None(), Bypass: sp.None()}
+	return j.opens(f, d).Or(sp.States(packet.Established)).Or(j.loopback())
+}
+
+// opens returns the packets seen in direction j.dir that belong to flows which
+// packets of direction d may open: for the other direction, those whose answer it is.
+func (j *judge) opens(f *Firewall, d Direction) packet.Set {
+	match := map[Action]packet.Set{Allow: j.sp.None(), Block: j.sp.None(), Bypass: j.sp.None()}
 	for i := range f.Rules {
 		if r := &f.Rules[i]; r.Direction == d && !r.Disabled {
 			match[r.Action] = match[r.Action].Or(j.rule(r))
@@ -24,24 +30,26 @@ func (f *Firewall) Judge(sp *packet.Space, d Direction) packet.Set {
 	if d == Out {
 		def = f.Outbound
 	}
-	rest := sp.None()
+	rest := j.sp.None()
 	switch def {
 	case AllowAll:
-		rest = sp.All()
+		rest = j.sp.All()
 	case Unset:
-		rest = sp.Unknown("the default of the profile")
+		rest = j.sp.Unknown("the default of the profile")
 	}
-	pass := match[Bypass].Or(match[Allow].Or(rest).Minus(match[Block]))
-	return pass.Or(sp.States(packet.Established)).Or(j.loopback())
+	return match[Bypass].Or(match[Allow].Or(rest).Minus(match[Block]))
 }
 
-// Domain are the packets about which Windows and a firewall with connection
+// Domain returns the packets of a direction about which Windows and a firewall with connection
 // tracking can be compared: whole ones; no addresses of the loopback network, which
 // only packets on lo have; of ICMP's errors those that everybody lets in
 // (destination unreachable, time exceeded, parameter problem, packet too big), as
 // part of a connection; no ICMP of the other family. Invalid and untracked packets are nothing that Windows knows.
-func Domain(sp *packet.Space) packet.Set {
-	j := &judge{sp: sp}
+//
+// An established connection was opened at one end: packets of those that neither
+// end may open are none.
+func (f *Firewall) Domain(sp *packet.Space, d Direction) packet.Set {
+	j := &judge{sp: sp, dir: d}
 	errors := j.number(packet.Protocol, 1).And(sp.Values(packet.SrcPort, types(3, 3), types(11, 12)))
 	others := j.number(packet.Protocol, 1).And(sp.Values(packet.SrcPort, types(4, 5)))
 	if sp.Family() == packet.V6 {
@@ -63,7 +71,8 @@ func Domain(sp *packet.Space) packet.Set {
 	}
 	martian = martian.Or(j.number(packet.Protocol, foreign))
 	related := sp.States(packet.Related)
-	return sp.If(errors, related, sp.States(packet.New|packet.Established)).Minus(others).Minus(martian).And(part)
+	opened := j.opens(f, In).Or(j.opens(f, Out)).And(sp.States(packet.Established))
+	return sp.If(errors, related, sp.States(packet.New).Or(opened)).Minus(others).Minus(martian).And(part)
 }
 
 // types is a range of ICMP types with all their codes.

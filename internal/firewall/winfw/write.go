@@ -22,6 +22,9 @@ const Target = "windows"
 // refusals are block rules.
 func Write(l *acl.List, o acl.Options) ([]acl.File, error) {
 	reduced, bad := l.Reduced(Target, cannot)
+	if l.Edge != nil && l.Edge.Broadcast { // nothing that is less can be said instead
+		return nil, append(bad, &acl.Unsupported{Target: Target, What: "broadcast at the edge", Origin: l.Edge.Origin})
+	}
 	bad = append(bad, elsewhere(l)...)
 	if len(bad) > 0 && !o.Degrade {
 		return nil, bad
@@ -43,11 +46,14 @@ func Write(l *acl.List, o acl.Options) ([]acl.File, error) {
 		if l.Edge != nil {
 			rules = slices.Concat(l.Edge.Rules(s.way), rules)
 		}
-		more, err := w.section(s.dir, rules, sec.Default)
+		more, open, err := w.section(s.dir, rules, sec.Default)
 		if err != nil {
 			return nil, err
 		}
 		bad = append(bad, more...)
+		if open {
+			return nil, bad
+		}
 		w.defaults[s.dir] = def(s.sec)
 	}
 	if len(bad) > 0 && !o.Degrade {
@@ -83,6 +89,8 @@ func cannot(way acl.Way, r *acl.Rule) string {
 		return "users and groups of the sending process"
 	case r.Published:
 		return "published ports"
+	case len(r.NotIn)+len(r.NotOut) > 0 && !slices.Equal(slices.Concat(r.NotIn, r.NotOut), []acl.Interface{"lo"}):
+		return "every interface but some"
 	}
 	for _, s := range r.Services {
 		ports := s.Lo != 0 || s.Hi != 0xffff || s.SrcLo != 0 || s.SrcHi != 0
@@ -115,9 +123,6 @@ func elsewhere(l *acl.List) acl.UnsupportedList {
 	if l.Forward != nil && len(l.Forward.Rules) == 0 {
 		bad = append(bad, &acl.Unsupported{Target: Target, What: "what passes through the host", Origin: l.Forward.Origin})
 	}
-	if l.Edge != nil && l.Edge.Broadcast {
-		bad = append(bad, &acl.Unsupported{Target: Target, What: "broadcast at the edge", Origin: l.Edge.Origin})
-	}
 	return bad
 }
 
@@ -140,11 +145,11 @@ func errorTypes() []acl.Service {
 	return append(out, acl.Service{Family: packet.V6, Protocol: 58, Lo: 1 << 8, Hi: 4<<8 | 0xff})
 }
 
-// section writes the rules of one direction.
-func (w *writer) section(dir Direction, rules []acl.Rule, rest acl.Action) (acl.UnsupportedList, error) {
+// section writes the rules of one direction; open is true where something that must
+// be refused cannot be said.
+func (w *writer) section(dir Direction, rules []acl.Rule, rest acl.Action) (bad acl.UnsupportedList, open bool, err error) {
 	c := newCutter(dir, rules)
-	var bad acl.UnsupportedList
-	err := c.do(func() error {
+	err = c.do(func() error {
 		for i := range rules {
 			r := rules[i]
 			switch {
@@ -162,7 +167,7 @@ func (w *writer) section(dir Direction, rules []acl.Rule, rest acl.Action) (acl.
 	for _, p := range c.out {
 		w.add(dir, p)
 	}
-	return bad, err
+	return bad, c.open, err
 }
 
 // add makes a piece one or several rules, as many as lists of addresses need.

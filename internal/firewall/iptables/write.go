@@ -1,0 +1,225 @@
+package iptables
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+
+	"sekimori/internal/firewall"
+	"sekimori/internal/firewall/acl"
+)
+
+// prefix begins the names of our chains and sets.
+const prefix = "SEKIMORI-"
+
+// Write returns the text for iptables-restore (family IPv4) or ip6tables-restore
+// (IPv6) that loads a list, to be given --noflush. Its rules stand in chains of
+// their own, SEKIMORI-INPUT and so on, to which a jump at the head of the table's
+// own chain leads. They only take away: what they let pass goes on to the rules of
+// others, what they refuse is dropped. Loaded again, the chains are replaced in one
+// transaction for each table.
+//
+// With [acl.Options.Complete] the text is the whole table, in the chains of the
+// table itself, as administrators keep it in /etc/iptables or /etc/sysconfig.
+// With [acl.Options.Separate] lists are ipsets, in a file of their own that has to
+// be loaded first; else their addresses stand in the text.
+//
+// A rate for each source is a list of xt_recent, which forgets the source that was
+// longest away when it is full. hashlimit would drop every source that is not in
+// its full table.
+func Write(family firewall.Family, l *acl.List, o acl.Options) ([]acl.File, error) {
+	w := newWriter(family, o)
+	reduced, bad := l.Reduced(w.target(), w.cannot)
+	bad = append(bad, w.natCannot(l)...)
+	if len(bad) > 0 && !o.Degrade {
+		return nil, bad
+	}
+	w.bad = bad
+	w.edge(l)
+	for _, s := range []struct {
+		chain   string
+		section *acl.Section
+	}{{"INPUT", reduced.Inbound}, {"FORWARD", reduced.Forward}, {"OUTPUT", reduced.Outbound}} {
+		if s.section != nil {
+			w.section(s.chain, s.section)
+		}
+	}
+	w.nat(l.NAT)
+	return w.files(), nil
+}
+
+// writer gathers the tables.
+type writer struct {
+	family firewall.Family
+	o      acl.Options
+	bad    acl.UnsupportedList
+	tables map[string]*tableText
+	sets   []setText
+	made   map[string]bool // names of chains
+}
+
+// tableText is a table as it will stand in the text.
+type tableText struct {
+	name   string
+	chains []string // as declared
+	jumps  []string
+	lines  []string
+}
+
+// chainText is a chain that lines are added to.
+type chainText struct {
+	t    *tableText
+	name string
+	why  string // of the last line
+}
+
+func newWriter(family firewall.Family, o acl.Options) *writer {
+	return &writer{family: family, o: o, tables: map[string]*tableText{}, made: map[string]bool{}}
+}
+
+func (w *writer) v6() bool { return w.family == firewall.IPv6 }
+
+func (w *writer) target() string {
+	if w.v6() {
+		return "ip6tables"
+	}
+	return "iptables"
+}
+
+func (w *writer) table(name string) *tableText {
+	t := w.tables[name]
+	if t == nil {
+		t = &tableText{name: name}
+		w.tables[name] = t
+	}
+	return t
+}
+
+// base returns the chain that stands for one of a table's own: that itself in a
+// complete text, else one of ours with a jump to it.
+func (w *writer) base(table, chain, policy string) *chainText {
+	t := w.table(table)
+	if w.o.Complete {
+		t.chains = append(t.chains, fmt.Sprintf(":%s %s [0:0]", chain, policy))
+		return &chainText{t: t, name: chain}
+	}
+	own := w.chain(t, chain)
+	t.jumps = append(t.jumps, fmt.Sprintf("-I %s -j %s", chain, own.name))
+	return own
+}
+
+// chain makes a chain of ours. The kernel takes names of 28 bytes.
+func (w *writer) chain(t *tableText, name string) *chainText {
+	full := prefix + name
+	for n := 1; len(full) > 28 || w.made[t.name+" "+full]; n++ {
+		full = fmt.Sprintf("%sx%d", prefix, len(w.made)+n)
+	}
+	w.made[t.name+" "+full] = true
+	t.chains = append(t.chains, fmt.Sprintf(":%s - [0:0]", full))
+	return &chainText{t: t, name: full}
+}
+
+// say writes why the next lines are there.
+func (c *chainText) say(o acl.Origin) {
+	if o.Why == "" || o.Why == c.why {
+		return
+	}
+	c.why = o.Why
+	where := ""
+	if o.Line > 0 {
+		where = fmt.Sprintf("line %d: ", o.Line)
+	}
+	c.t.lines = append(c.t.lines, "# "+where+oneLine(o.Why))
+}
+
+// oneLine keeps what people wrote from ending a comment.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r == 0x85 || r == 0x2028 || r == 0x2029 {
+			return ' '
+		}
+		return r
+	}, s)
+}
+
+// rule adds a rule made of parts; empty ones are left out.
+func (c *chainText) rule(parts ...string) {
+	parts = slices.DeleteFunc(slices.Clone(parts), func(s string) bool { return s == "" })
+	c.t.lines = append(c.t.lines, strings.Join(append([]string{"-A", c.name}, parts...), " "))
+}
+
+// comment is what a rule carries into the kernel: where it stands in the policy.
+func comment(o acl.Origin) string {
+	switch {
+	case o.Path == "":
+		return ""
+	case o.Line == 0:
+		return fmt.Sprintf("-m comment --comment %q", o.Path)
+	}
+	return fmt.Sprintf("-m comment --comment %q", fmt.Sprintf("%s, line %d", o.Path, o.Line))
+}
+
+// pass is the verdict for what is let through.
+func (w *writer) pass() string {
+	if w.o.Complete {
+		return "-j ACCEPT"
+	}
+	return "-j RETURN"
+}
+
+// files puts everything together: the text to load, then what it needs.
+func (w *writer) files() []acl.File {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "# %s-restore%s, written by sekimori\n", w.target(), map[bool]string{false: " --noflush"}[w.o.Complete])
+	if len(w.bad) > 0 {
+		b.WriteString("# NOT EQUIVALENT to the policy: it admits less, because this firewall has no words for\n")
+		for _, u := range w.bad {
+			fmt.Fprintf(&b, "#   line %d: %s\n", u.Line, oneLine(u.What))
+		}
+	}
+	if w.o.Complete {
+		w.whole()
+	}
+	for _, name := range []string{"raw", "mangle", "nat", "filter"} {
+		t := w.tables[name]
+		if t == nil {
+			continue
+		}
+		fmt.Fprintf(&b, "*%s\n", name)
+		for _, l := range slices.Concat(t.chains, t.lines, t.jumps, []string{"COMMIT"}) {
+			b.WriteString(l + "\n")
+		}
+	}
+	files := []acl.File{{Name: "sekimori." + w.target(), Text: b.Bytes()}}
+	if len(w.sets) > 0 {
+		files = append(files, acl.File{Name: "sekimori." + w.target() + ".ipset", Text: w.setsText()})
+	}
+	return files
+}
+
+// whole declares the chains of the filter table that nothing is said about.
+func (w *writer) whole() {
+	t := w.table("filter")
+	for _, chain := range []string{"INPUT", "FORWARD", "OUTPUT"} {
+		if !slices.ContainsFunc(t.chains, func(s string) bool { return strings.HasPrefix(s, ":"+chain+" ") }) {
+			t.chains = append(t.chains, fmt.Sprintf(":%s ACCEPT [0:0]", chain))
+		}
+	}
+}
+
+// section writes the rules of a direction.
+func (w *writer) section(chain string, s *acl.Section) {
+	policy := "ACCEPT"
+	if s.Default == acl.Drop {
+		policy = "DROP"
+	}
+	c := w.base("filter", chain, policy)
+	for i := range s.Rules {
+		c = w.rule(c, chain, &s.Rules[i])
+	}
+	if s.Default == acl.Drop {
+		c.say(s.Origin)
+		c.rule(comment(s.Origin), "-j DROP")
+	}
+}
