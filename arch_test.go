@@ -113,6 +113,7 @@ var layers = []layer{
 		may:     []string{"internal/host", "internal/firewall/kernel", "internal/observe/*"},
 		ext:     []string{"golang.org/x/sys/", "github.com/mdlayher/netlink", "github.com/cilium/ebpf", "modernc.org/sqlite"},
 	},
+	{pattern: "internal/rehearse", may: []string{"packet", "internal/run"}, ext: []string{"golang.org/x/sys/unix"}},
 	{pattern: "internal/lab", ext: []string{"golang.org/x/sys/"}, exec: true},
 	{pattern: "internal/compile/policygen", pure: true}, // tests alone
 	{pattern: "internal/referee"},                       // tests alone
@@ -120,7 +121,7 @@ var layers = []layer{
 		pattern: "cmd/sekimori",
 		may: []string{
 			"packet", "policy", "internal/run", "internal/firewall", "internal/firewall/*", "internal/host", "internal/exposure",
-			"internal/compile", "internal/plan", "internal/audit", "internal/audit/words", "internal/report", "internal/observe", "internal/guard", "internal/guard/*",
+			"internal/compile", "internal/plan", "internal/rehearse", "internal/audit", "internal/audit/words", "internal/report", "internal/observe", "internal/guard", "internal/guard/*",
 		},
 		ext: []string{"github.com/spf13/", "golang.org/x/sys/unix"},
 	},

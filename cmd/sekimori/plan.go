@@ -34,7 +34,8 @@ func newPlan(io streams) *cobra.Command {
 if the policy were applied: who could reach each port, and exactly which packets
 would be judged otherwise. It proves what must stay possible: your ssh session,
 logins from each network that the policy lets in, what keeps a host on its network.
-It changes nothing.
+With --rehearse the rules are also loaded into a throwaway namespace, with this
+host's interfaces and addresses, and asked with real packets. It changes nothing.
 
 Exit status: 0 if the policy is in force, 3 if something would change, 1 if
 applying it might shut somebody out who must get in, or if it could not be told.`,
@@ -48,6 +49,7 @@ applying it might shut somebody out who must get in, or if it could not be told.
 	p.flags(cmd, true)
 	f := cmd.Flags()
 	f.Var(oneOf{&p.only, []string{"edge"}}, "only", "one part: the listeners and flows that the block at the edge would hit")
+	f.BoolVar(&p.rehearse, "rehearse", false, "load the rules into a throwaway namespace and ask them with real packets")
 	p.lang = "en"
 	f.Var(oneOf{&p.lang, []string{"en", "ja"}}, "lang", "the language of the comments in the rules")
 	return cmd
@@ -95,6 +97,11 @@ func (c *planner) run(ctx context.Context, name string) error {
 	}
 	interfaces := exposure.Evaluate(v.host, &firewall.Ruleset{}, 0).Interfaces()
 	answer := report.NewPlan(shown(name), v.host.System.Hostname, p, text, interfaces)
+	if c.rehearse {
+		if answer.Rehearsal, err = c.rehearsal(ctx, in, p, text); err != nil {
+			return err
+		}
+	}
 	for _, u := range v.unread {
 		answer.Undecided = append(answer.Undecided, fmt.Sprintf("%s could not be read: %s", u.What, u.Why))
 	}
@@ -108,6 +115,8 @@ func (c *planner) run(ctx context.Context, name string) error {
 		return err
 	case len(v.unread) > 0 && c.snapshot == "" && os.Geteuid() != 0:
 		return hinted(fmt.Errorf("what is loaded could not be read"), "sudo sekimori plan"+fileArgument(name))
+	case answer.Rehearsal != nil && answer.Rehearsal.Wrong > 0:
+		return fmt.Errorf("the kernel did otherwise than planned with %d packets", answer.Rehearsal.Wrong)
 	case !answer.Safe:
 		return fmt.Errorf("%s might shut somebody out who must get in", shown(name))
 	case len(answer.Undecided) > 0:

@@ -57,7 +57,7 @@ Without a command it says so in short, worst first.`,
 		newPorts(io), newReach(io), newTrace(io), newDiff(io),
 		newInit(io), newPolicy(io), newAllow(io), newDeny(io), newRemove(io), newCompile(io), newPlan(io),
 		newReplay(io), newFilter(io),
-		newSnapshot(io), newLoadNFT(io),
+		newSnapshot(io), newLoadNFT(io), newRehearse(io),
 		newVersion(io),
 	)
 	l.flags(root, false)
