@@ -120,11 +120,12 @@ func (s *Session) groups(p *pattern, content []byte, src *source) *record {
 	return r
 }
 
-// fill sets a field to text[a:b], of which src knows what begins at base.
+// fill sets a field to text[a:b], of which src knows what begins at base. A group
+// that took no part leaves what prefregex found, as in fail2ban 1.1.1; before, it
+// took that away.
 func fill(r *record, field int, text []byte, a, b int, src *source, base int) {
 	switch {
 	case a < 0:
-		r.unset(field)
 	case src == nil, a+base < src.from && b+base > src.from:
 		r.set(field, string(text[a:b]))
 	default:
