@@ -8,6 +8,7 @@ import (
 	"sekimori/internal/exposure"
 	"sekimori/internal/firewall"
 	"sekimori/internal/host"
+	"sekimori/policy"
 )
 
 // Draft is a policy in the making. Whoever asks people changes Keep of the
@@ -52,9 +53,9 @@ type Network struct {
 type Offer struct {
 	// Services are the words of the policy: https, 8080/tcp.
 	Services []string
-	// From are zones or prefixes; none is anywhere.
-	From []string
-	Why  string
+	// From are zones or prefixes, To addresses of this host; none is any.
+	From, To []string
+	Why      string
 	// Keep is what is done unless somebody decides otherwise: what is meant for
 	// everybody stays, what is seldom meant does not, and is written as a comment.
 	Keep bool
@@ -73,7 +74,6 @@ const (
 	zoneInternet = "internet"
 	zoneLAN      = "lan"
 	zoneVPN      = "vpn"
-	zoneGuests   = "guests"
 )
 
 // NewDraft makes a policy of what a host does now. Exposed is who can reach what
@@ -98,8 +98,7 @@ const (
 	roleExternal             // a default route
 	roleLAN
 	roleVPN
-	roleContainers // containers' bridges: their packets are forwarded
-	roleGuests     // bridges of virtual machines, to which this host gives addresses
+	roleContainers // bridges of containers and virtual machines
 )
 
 // rolesOf tells what each interface leads to, by its name.
@@ -121,9 +120,7 @@ func rolesOf(s *host.Snapshot) map[string]role {
 			roles[i.Name] = roleExternal // the way to the provider, over DSL
 		case tunnel(i):
 			roles[i.Name] = roleVPN
-		case guestBridge(i):
-			roles[i.Name] = roleGuests
-		case containerBridge(i):
+		case containerBridge(s, i):
 			roles[i.Name] = roleContainers
 		case external[i.Index]:
 			roles[i.Name] = roleExternal
@@ -148,16 +145,32 @@ func tunnel(i host.Interface) bool {
 	return hasPrefix(i.Name, "tailscale", "zt", "wg", "nebula", "tun", "ppp")
 }
 
-// containerBridge knows the bridges of Docker, podman, CNI and LXC.
-func containerBridge(i host.Interface) bool {
-	if i.Name == "docker0" || i.Name == "docker_gwbridge" || hasPrefix(i.Name, "podman", "cni-", "cni0", "cbr0", "nerdctl") {
+// containerBridge tells whether an interface is a bridge behind which containers or
+// virtual machines of this host live. One with a name that others have as well, such
+// as br-lan, is only if no network card is part of it.
+func containerBridge(s *host.Snapshot, i host.Interface) bool {
+	if unusualBridge(i) {
 		return true
 	}
-	id, ok := strings.CutPrefix(i.Name, "br-")
-	return ok && len(id) == 12 && strings.Trim(id, "0123456789abcdef") == ""
+	usual := slices.ContainsFunc(policy.ContainerInterfaces(), func(p policy.Interface) bool {
+		return p != "veth*" && matches(string(p), i.Name)
+	})
+	if !usual || !hasPrefix(i.Name, "br-") {
+		return usual
+	}
+	return !slices.ContainsFunc(s.Interfaces, func(o host.Interface) bool {
+		return o.Master == i.Index && o.Kind != "veth" && o.Kind != "tun"
+	})
 }
 
-// guestBridge knows the bridges of libvirt, LXD, Incus, LXC and multipass.
+// unusualBridge knows bridges that policies do not know of themselves: nerdctl's,
+// Kubernetes' kubenet, multipass'.
+func unusualBridge(i host.Interface) bool {
+	return hasPrefix(i.Name, "nerdctl", "mpqemubr") || i.Name == "cbr0"
+}
+
+// guestBridge knows the bridges where this host itself gives out addresses and
+// names: those of libvirt, LXD, Incus, LXC and multipass.
 func guestBridge(i host.Interface) bool {
 	return hasPrefix(i.Name, "virbr", "lxdbr", "lxcbr", "incusbr", "mpqemubr")
 }
@@ -176,7 +189,6 @@ func (d *Draft) zones(s *host.Snapshot, roles map[string]role) {
 		{zoneInternet, roleExternal, "the default route leads there"},
 		{zoneLAN, roleLAN, "networks of this host without a default route"},
 		{zoneVPN, roleVPN, "tunnels"},
-		{zoneGuests, roleGuests, "virtual machines on this host"},
 	} {
 		zone := Zone{Name: z.name, Why: z.why}
 		for _, i := range s.Interfaces {
@@ -189,7 +201,7 @@ func (d *Draft) zones(s *host.Snapshot, roles map[string]role) {
 		}
 	}
 	for _, i := range s.Interfaces {
-		if roles[i.Name] == roleContainers || roles[i.Name] == roleGuests {
+		if roles[i.Name] == roleContainers {
 			d.Containers = append(d.Containers, i.Name)
 		}
 		if !i.Loopback && !plainName(i.Name) {
@@ -207,8 +219,6 @@ func zoneOf(r role) string {
 		return zoneLAN
 	case roleVPN:
 		return zoneVPN
-	case roleGuests:
-		return zoneGuests
 	}
 	return ""
 }
@@ -330,7 +340,7 @@ func (d *Draft) routing(s *host.Snapshot, rules *firewall.Ruleset, roles map[str
 	hides := masquerades(rules)
 	// Docker turns forwarding on by itself: then it tells nothing about the rest.
 	switched := slices.ContainsFunc(s.Interfaces, func(i host.Interface) bool {
-		return roles[i.Name] == roleContainers || roles[i.Name] == roleGuests
+		return roles[i.Name] == roleContainers
 	})
 	for _, zone := range []string{zoneLAN, zoneVPN} {
 		if !has(zone) {
@@ -347,9 +357,6 @@ func (d *Draft) routing(s *host.Snapshot, rules *firewall.Ruleset, roles map[str
 	}
 	if has(zoneLAN) && has(zoneVPN) {
 		d.Router = append(d.Router, Forward{From: zoneLAN, To: zoneVPN}, Forward{From: zoneVPN, To: zoneLAN})
-	}
-	if has(zoneGuests) {
-		d.Router = append(d.Router, Forward{From: zoneGuests, To: zoneInternet, Masquerade: true})
 	}
 }
 

@@ -107,6 +107,16 @@ func router() *host.Snapshot {
 	return s
 }
 
+func guests() *host.Snapshot {
+	s := console()
+	s.Interfaces = append(s.Interfaces,
+		device(3, "virbr0", "bridge", "192.168.122.1/24", "fd00:122::1/64"), device(4, "br-0123456789ab", "bridge", "172.18.0.1/16"),
+		device(5, "br-lan", "bridge", "10.9.0.1/24"), device(6, "eth1", ""), device(7, "cbr0", "bridge", "10.244.0.1/24"))
+	s.Interfaces[5].Master = 5
+	listener(s, "udp", "0.0.0.0:67", "dnsmasq")
+	return s
+}
+
 func console() *host.Snapshot {
 	s := &host.Snapshot{Interfaces: []host.Interface{device(1, "lo", "", "127.0.0.1/8"), device(2, "eth0", "", "!10.1.2.3/24")}}
 	listener(s, "tcp", "0.0.0.0:22", "sshd")
@@ -128,6 +138,7 @@ func TestDraftGolden(t *testing.T) {
 		"router":  draft(router(), session("[fd00:10::7]:40000", "[fd00:10::1]:2222")),
 		"console": draft(console(), nil),
 		"local":   draft(console(), session("127.0.0.1:4000", "127.0.0.1:22")),
+		"guests":  draft(guests(), session("10.9.0.7:40000", "10.9.0.1:22")),
 		"neither": draft(&host.Snapshot{}, nil),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -165,7 +176,7 @@ func TestDraftIsAPolicy(t *testing.T) {
 		s := &host.Snapshot{System: host.System{Hostname: hostile.Draw(t, "hostname")}, Sysctls: map[string]string{"net.ipv4.ip_forward": rapid.SampledFrom([]string{"0", "1"}).Draw(t, "forward")}}
 		s.Interfaces = append(s.Interfaces, device(1, "lo", "", "127.0.0.1/8"))
 		names := rapid.SliceOfNDistinct(rapid.OneOf(
-			rapid.SampledFrom([]string{"eth0", "on", "null", "1e3", "docker0", "virbr0", "wg0", "br-0123456789ab", "a.5", "0x10", "-", "~", ".5"}),
+			rapid.SampledFrom([]string{"eth0", "on", "null", "1e3", "docker0", "virbr0", "wg0", "br-0123456789ab", "br-lan", "mpqemubr0", "a.5", "0x10", "-", "~", ".5"}),
 			rapid.StringMatching(`[ -~]{1,15}`).Filter(func(s string) bool { return !strings.ContainsAny(s, "/: ") }),
 		), 1, 5, rapid.ID[string]).Draw(t, "names")
 		for i, name := range names {

@@ -16,6 +16,9 @@ func Facts(s *host.Snapshot) policy.Host {
 		if i.Loopback || !plainName(i.Name) {
 			continue
 		}
+		if unusualBridge(i) {
+			h.Containers = append(h.Containers, policy.Interface(i.Name))
+		}
 		if lent(i, true) || listensOn(s, i.Index, 68) {
 			h.DHCPv4 = append(h.DHCPv4, i.Name)
 		}

@@ -85,7 +85,7 @@ func (d *Draft) offers(s *host.Snapshot, exposed *exposure.Host, roles map[strin
 		}
 		d.offer(r)
 	}
-	d.guests()
+	d.guests(s)
 	d.merge()
 }
 
@@ -199,16 +199,25 @@ func (d *Draft) raw(k exposure.Socket) {
 	d.Offers = append(d.Offers, Offer{Services: []string{name}, Why: who + " speaks it with its neighbours", Keep: true, Must: true})
 }
 
-// guests offers what machines on this host need from it.
-func (d *Draft) guests() {
-	if !slices.ContainsFunc(d.Zones, func(z Zone) bool { return z.Name == zoneGuests }) {
+// guests offers what machines on this host need from it: an address, and names.
+func (d *Draft) guests(s *host.Snapshot) {
+	var to []string
+	for _, i := range s.Interfaces {
+		if !guestBridge(i) {
+			continue
+		}
+		for _, a := range i.Addresses {
+			if own := a.Prefix.Addr(); !own.IsLinkLocalUnicast() {
+				to = append(to, own.String())
+			}
+		}
+	}
+	if len(to) == 0 {
 		return
 	}
-	d.Offers = slices.DeleteFunc(d.Offers, func(o Offer) bool {
-		return slices.Equal(o.From, []string{zoneGuests}) && slices.Contains([]string{"53/udp", "53/tcp", "dns", "dhcp", "dhcpv6"}, o.Services[0])
-	})
 	d.Offers = append(d.Offers, Offer{
-		Services: []string{"dns", "dhcp", "dhcpv6"}, From: []string{zoneGuests}, Keep: true, Must: true,
+		// Who has no address yet asks everybody.
+		Services: []string{"dns", "dhcp", "dhcpv6"}, To: append(to, "255.255.255.255", "ff02::1:2"), Keep: true, Must: true,
 		Why: "virtual machines get their addresses and names from this host",
 	})
 }

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"fmt"
-	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -111,6 +110,9 @@ func (o Offer) rule() string {
 	if len(o.From) > 0 {
 		text += ", from: " + words(quoteAll(o.From))
 	}
+	if len(o.To) > 0 {
+		text += ", to: " + words(quoteAll(o.To))
+	}
 	return text + "}"
 }
 
@@ -136,8 +138,8 @@ var plain = regexp.MustCompile(`^[a-z][a-z]+[0-9]*$`)
 
 // quote writes a word so that YAML takes it for a text.
 func quote(w string) string {
-	if p, err := netip.ParsePrefix(w); err == nil && p.Addr().Is4() {
-		return w
+	if !strings.Contains(w, ":") && strings.Trim(w, "0123456789./") == "" && strings.Contains(w, ".") {
+		return w // of IPv4
 	}
 	if plain.MatchString(w) && !slices.Contains([]string{"null", "true", "false", "yes", "no", "on", "off"}, w) {
 		return w
