@@ -99,6 +99,7 @@ var layers = []layer{
 		may:     []string{"internal/run", "internal/host", "internal/host/sshd", "internal/host/sudoers", "internal/observe/rootfs"},
 	},
 	{pattern: "internal/observe/lz4", pure: true},
+	{pattern: "internal/observe/machine", may: []string{"internal/host", "internal/observe/rootfs"}},
 	{
 		pattern: "internal/observe/updates",
 		may:     []string{"internal/host", "internal/host/apt", "internal/observe/lz4", "internal/observe/pkgdb", "internal/observe/rootfs"},

@@ -8,6 +8,7 @@ import (
 
 	"sekimori/internal/host"
 	"sekimori/internal/observe/accounts"
+	"sekimori/internal/observe/machine"
 	"sekimori/internal/observe/services"
 	"sekimori/internal/observe/updates"
 )
@@ -36,6 +37,7 @@ type audit struct {
 	parts    []part
 	results  []chan found
 	deadline <-chan time.Time
+	ctx      context.Context
 	cancel   context.CancelFunc
 }
 
@@ -49,11 +51,11 @@ func (c *collector) startAudit(ctx context.Context) *audit {
 		limit = partTimeDeep
 	}
 	a := &audit{parts: c.parts(), deadline: time.After(limit)}
-	ctx, a.cancel = context.WithTimeout(ctx, limit)
+	a.ctx, a.cancel = context.WithTimeout(ctx, limit)
 	for _, p := range a.parts {
 		result := make(chan found, 1)
 		a.results = append(a.results, result)
-		go func() { result <- p.run(ctx) }()
+		go func() { result <- p.run(a.ctx) }()
 	}
 	return a
 }
@@ -66,6 +68,7 @@ func (a *audit) finish(c *collector) {
 	}
 	defer a.cancel()
 	c.snap.Audited = true
+	stale := updates.Stale(a.ctx, c.files, c.snap.Processes)
 	c.snap.SavedRules = readSavedRules(c.files)
 	late := false
 	for i, p := range a.parts {
@@ -88,6 +91,8 @@ func (a *audit) finish(c *collector) {
 		}
 		c.unseen(put(c.snap)...)
 	}
+	c.snap.Updates.Stale = stale
+	join(c.snap, c.values)
 }
 
 // parts are all that an audit looks at beside what reachability needs.
@@ -108,6 +113,25 @@ func (c *collector) parts() []part {
 			r := updates.Read(ctx, c.files, release(c.files))
 			return func(s *host.Snapshot) []host.Unseen {
 				s.Packages, s.Updates = r.Packages, r.Updates
+				return r.Unseen
+			}
+		}},
+		{host.SectionLogging, func(context.Context) found {
+			logging, notes := services.ReadLogging(c.files)
+			clock, more := services.ReadClock(c.files)
+			if live {
+				clockState(&clock)
+			}
+			return func(s *host.Snapshot) []host.Unseen {
+				s.Logging, s.Clock = logging, clock
+				return append(notes, more...)
+			}
+		}},
+		{host.SectionKernel, func(context.Context) found {
+			r := machine.Read(c.files)
+			return func(s *host.Snapshot) []host.Unseen {
+				s.Settings, s.Kernel, s.Mounts, s.Provider = r.Settings, r.Kernel, r.Mounts, r.Provider
+				c.values = r.Sysctls
 				return r.Unseen
 			}
 		}},

@@ -57,8 +57,10 @@ func Host(ctx context.Context, o Options) (*host.Snapshot, error) {
 // collector fills one snapshot.
 type collector struct {
 	options Options
-	files   rootfs.FS
-	snap    *host.Snapshot
+	// values are kernel parameters that an audit has read beside those of packets.
+	values map[string]string
+	files  rootfs.FS
+	snap   *host.Snapshot
 }
 
 func (c *collector) unseen(u ...host.Unseen) { c.snap.Unseen = append(c.snap.Unseen, u...) }

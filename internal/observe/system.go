@@ -101,15 +101,18 @@ func confNames(family string) []confName {
 			{"forwarding", 0},
 			{"proxy_arp", 2},
 			{"accept_redirects", 3},
+			{"secure_redirects", 4},
+			{"send_redirects", 5},
 			{"rp_filter", 7},
 			{"accept_source_route", 8},
+			{"log_martians", 10},
 			{"arp_ignore", 18},
 			{"accept_local", 22},
 			{"src_valid_mark", 23},
 			{"route_localnet", 25},
 		}
 	}
-	return []confName{{"forwarding", 0}, {"accept_ra", 3}, {"accept_redirects", 4}, {"accept_source_route", 24}, {"disable_ipv6", 26}}
+	return []confName{{"forwarding", 0}, {"accept_ra", 3}, {"accept_redirects", 4}, {"autoconf", 5}, {"accept_source_route", 24}, {"disable_ipv6", 26}}
 }
 
 // linkSysctls gives an interface's parameters as the kernel sent them with the

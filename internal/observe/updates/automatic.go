@@ -46,7 +46,7 @@ func aptAutomatic(f rootfs.FS, conf apt.Conf, n *notes) host.AutomaticUpdates {
 	}
 	a.Security = a.Security && a.Install
 	a.Reboots = conf.Value("Unattended-Upgrade::Automatic-Reboot") != "" && !off(conf.Value("Unattended-Upgrade::Automatic-Reboot"))
-	a.Refreshed = newest(f, "var/lib/apt/periodic/update-success-stamp", "var/lib/apt/periodic/update-stamp", "var/lib/apt/lists/partial")
+	a.Refreshed = newest(f, "var/lib/apt/periodic/update-success-stamp", "var/lib/apt/periodic/update-stamp")
 	a.Ran = newest(f, "var/lib/apt/periodic/unattended-upgrades-stamp", "var/lib/apt/periodic/upgrade-stamp")
 	a.Failure = lastFailure(tail(f, "var/log/unattended-upgrades/unattended-upgrades.log", n))
 	return a

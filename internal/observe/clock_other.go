@@ -1,0 +1,7 @@
+//go:build !linux
+
+package observe
+
+import "sekimori/internal/host"
+
+func clockState(*host.Clock) {}
