@@ -51,7 +51,7 @@ var remote = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24"), netip.MustP
 
 // newWorld makes a host with the links named, two at least. With anywhere, every
 // address has a route (by the second link); else only the remote networks do.
-func newWorld(t *testing.T, anywhere bool, names ...string) *world {
+func newWorld(t testing.TB, anywhere bool, names ...string) *world {
 	t.Helper()
 	w := &world{nl: dialNFNL(t), known: map[tupleKey]bool{}, legacy: map[string]bool{}}
 	lab.Netns(t, "wire")
@@ -83,7 +83,7 @@ func newWorld(t *testing.T, anywhere bool, names ...string) *world {
 
 // settle waits until the kernel has given the link all of its addresses and
 // routes, which it does when it notices the carrier.
-func (l *link) settle(t *testing.T) {
+func (l *link) settle(t testing.TB) {
 	t.Helper()
 	for range 300 {
 		routes := lab.Run(t, "ip", "-6", "route", "show", "table", "local", "dev", l.name)
@@ -103,7 +103,7 @@ func sysctl(t testing.TB, name, value string) {
 	}
 }
 
-func newLink(t *testing.T, i int, name string) link {
+func newLink(t testing.TB, i int, name string) link {
 	t.Helper()
 	l := link{
 		name: name,
@@ -144,7 +144,7 @@ func newLink(t *testing.T, i int, name string) link {
 }
 
 // routes leads the remote networks, or everything, to a gateway on the second link.
-func (w *world) routes(t *testing.T, anywhere bool) {
+func (w *world) routes(t testing.TB, anywhere bool) {
 	t.Helper()
 	out := &w.links[1]
 	out.gw = true
