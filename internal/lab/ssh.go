@@ -149,11 +149,11 @@ func pretendSetgroups() error {
 }
 
 // Client is the command line by which another host opens a session there, to be
-// followed by options or a command. It gives up after three seconds.
+// followed by options or a command. It gives up after a second.
 func (s *SSH) Client(address string, options ...string) []string {
 	argv := []string{
 		"ssh", "-F", "none", "-i", filepath.Join(s.dir, "user"), "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
-		"-o", "LogLevel=ERROR", "-o", "BatchMode=yes", "-o", "ConnectTimeout=3", "-p", fmt.Sprint(s.port),
+		"-o", "LogLevel=ERROR", "-o", "BatchMode=yes", "-o", "ConnectTimeout=1", "-p", fmt.Sprint(s.port),
 	}
 	return append(append(argv, options...), "root@"+strings.Trim(address, "[]"))
 }

@@ -136,11 +136,19 @@ func (s *stage) plug(name, peer string) error {
 	return unix.Bind(fd, &unix.SockaddrLinklayer{Ifindex: far.Index})
 }
 
-// witnessText notes the identification of packets behind all other chains. It also
-// makes the kernel track connections, as it does where rules asked for it before.
+// witnessText notes the identification of packets before all other chains, and
+// behind them. It also makes the kernel track connections, as it does where rules
+// asked for it before.
 const witnessText = `table inet sekimori-rehearsal {
+	set came4 { typeof ip id; size 65535; flags dynamic; }
+	set came6 { typeof ip6 flowlabel; size 65535; flags dynamic; }
 	set seen4 { typeof ip id; size 65535; flags dynamic; }
 	set seen6 { typeof ip6 flowlabel; size 65535; flags dynamic; }
+	chain prerouting {
+		type filter hook prerouting priority -2147483647; policy accept;
+		meta nfproto ipv4 add @came4 { ip id }
+		meta nfproto ipv6 add @came6 { ip6 flowlabel }
+	}
 	chain input { type filter hook input priority 2147483647; policy accept; ct state new counter; jump note; }
 	chain forward { type filter hook forward priority 2147483647; policy accept; jump note; }
 	chain note {
@@ -160,56 +168,114 @@ func (s *stage) play(ctx context.Context) ([]bool, error) {
 	if err := sysctl("net/netfilter/nf_conntrack_tcp_be_liberal", "1"); err != nil {
 		return nil, err
 	}
-	if err := s.openConnections(); err != nil {
+	if err := s.prepare(ctx); err != nil {
 		return nil, err
 	}
 	if err := nft(ctx, s.job.Rules); err != nil {
 		return nil, fmt.Errorf("the rules cannot be loaded: %w", err)
 	}
+	sent := make([]shot, len(s.job.Probes))
 	for i, p := range s.job.Probes {
-		flags := byte(flagSYN)
+		sent[i] = shot{p, tagOf(i), flagSYN}
 		if p.Established {
-			flags = flagACK
-		}
-		if err := s.send(p, tagOf(i), flags); err != nil {
-			return nil, err
+			sent[i].flags = flagACK
 		}
 	}
-	return s.noted(ctx)
+	if err := s.fire(ctx, sent); err != nil {
+		return nil, err
+	}
+	seen, err := readTags(ctx, "seen")
+	if err != nil {
+		return nil, err
+	}
+	passed := make([]bool, len(sent))
+	for i, x := range sent {
+		passed[i] = seen[x.family()][x.tag]
+	}
+	return passed, nil
 }
 
 // tagOf gives each probe a number; 0 is what the kernel's own packets may have.
 func tagOf(i int) uint16 { return uint16(i + 1) }
 
-// openConnections sends what opens the connections of established probes, to
-// sockets that answer.
-func (s *stage) openConnections() error {
+// firstSpare is the first number that no probe has.
+const firstSpare = maxProbes + 1
+
+// shot is a packet with its number.
+type shot struct {
+	Probe
+	tag   uint16
+	flags byte
+}
+
+func (x shot) family() int {
+	if x.Src.Is4() {
+		return 4
+	}
+	return 6
+}
+
+// prepare makes sure that packets arrive, and opens the connections of established
+// probes, to sockets that answer. Links take a moment until they carry something.
+func (s *stage) prepare(ctx context.Context) error {
+	var first []shot
 	listening := map[uint16]bool{}
-	var opened []Probe
+	used := map[string]bool{}
 	for _, p := range s.job.Probes {
-		if !p.Established {
-			continue
+		x := shot{p, uint16(firstSpare + len(first)), flagSYN}
+		x.Protocol, x.DstPort, x.Established = udp, 9, false
+		if p.Established {
+			x.Probe = p
+			if !listening[p.DstPort] {
+				l, err := net.Listen("tcp", ":"+strconv.Itoa(int(p.DstPort)))
+				if err != nil {
+					return err
+				}
+				listening[p.DstPort] = true
+				s.open = append(s.open, l)
+			}
 		}
-		if !listening[p.DstPort] {
-			l, err := net.Listen("tcp", ":"+strconv.Itoa(int(p.DstPort)))
-			if err != nil {
+		if key := p.In + strconv.Itoa(x.family()); p.Established || !used[key] {
+			used[key] = true
+			first = append(first, x)
+		}
+		if len(first) > 60 { // numbers are 16 bits
+			return errors.New("too many interfaces and connections to rehearse")
+		}
+	}
+	return s.fire(ctx, first)
+}
+
+// fire sends packets and waits until all have arrived, so that one that is not seen
+// behind the rules was dropped, and did not get lost on the way there.
+func (s *stage) fire(ctx context.Context, shots []shot) error {
+	missing := shots
+	for range 100 {
+		for _, x := range missing {
+			if err := s.send(x.Probe, x.tag, x.flags); err != nil {
 				return err
 			}
-			listening[p.DstPort] = true
-			s.open = append(s.open, l)
 		}
-		if err := s.send(p, 0, flagSYN); err != nil {
+		came, err := readTags(ctx, "came")
+		if err != nil {
 			return err
 		}
-		opened = append(opened, p)
+		var left []shot
+		for _, x := range missing {
+			if !came[x.family()][x.tag] {
+				left = append(left, x)
+			}
+		}
+		if missing = left; len(missing) == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
 	}
-	if len(opened) == 0 {
-		return nil
-	}
-	// The kernel answers at once, in the same call that sends; conntrack has seen it
-	// by then. A moment is for machines where softirqs are put off.
-	time.Sleep(20 * time.Millisecond)
-	return nil
+	return fmt.Errorf("%d packets did not arrive in the throwaway namespace, the first of them %s", len(missing), missing[0].Probe)
 }
 
 func (s *stage) send(p Probe, tag uint16, flags byte) error {
@@ -237,25 +303,17 @@ func groupAddress(a netip.Addr) [6]byte {
 	return [6]byte{0x33, 0x33, b[12], b[13], b[14], b[15]}
 }
 
-// noted reads which packets came to the end.
-func (s *stage) noted(ctx context.Context) ([]bool, error) {
-	seen := map[int]map[uint16]bool{}
+// readTags reads the numbers in two sets of the witness, by family.
+func readTags(ctx context.Context, name string) (map[int]map[uint16]bool, error) {
+	out := map[int]map[uint16]bool{}
 	for _, family := range []int{4, 6} {
-		tags, err := readSet(ctx, "seen"+strconv.Itoa(family))
+		tags, err := readSet(ctx, name+strconv.Itoa(family))
 		if err != nil {
 			return nil, err
 		}
-		seen[family] = tags
+		out[family] = tags
 	}
-	passed := make([]bool, len(s.job.Probes))
-	for i, p := range s.job.Probes {
-		family := 4
-		if p.Src.Is6() {
-			family = 6
-		}
-		passed[i] = seen[family][tagOf(i)]
-	}
-	return passed, nil
+	return out, nil
 }
 
 // readSet reads the numbers in a set of the witness.

@@ -26,10 +26,10 @@ func TestMain(m *testing.M) {
 }
 
 // host is one with a way out and a network inside.
-func host(rules string) rehearse.Job {
+func host(text string) rehearse.Job {
 	p := netip.MustParsePrefix
 	return rehearse.Job{
-		Rules: []byte(rules),
+		Rules: []byte(text),
 		Interfaces: []rehearse.Interface{
 			{Name: "eth0", Addresses: []netip.Prefix{p("203.0.113.5/24"), p("2001:db8:5::5/64")}},
 			{Name: "eth1.5", Addresses: []netip.Prefix{p("10.0.0.1/24")}},
@@ -60,7 +60,7 @@ func ask(t *testing.T, job rehearse.Job, packets ...string) []bool {
 	return passed
 }
 
-const policy = `table inet sekimori {
+const rules = `table inet sekimori {
 	set admins { type ipv4_addr; flags interval; elements = { 198.51.100.0/24 }; }
 	chain input {
 		type filter hook input priority filter; policy drop;
@@ -102,7 +102,7 @@ func TestRun(t *testing.T) {
 	for i, c := range cases {
 		texts[i] = c.packet
 	}
-	for i, passed := range ask(t, host(policy), texts...) {
+	for i, passed := range ask(t, host(rules), texts...) {
 		if passed != cases[i].passes {
 			t.Errorf("%s: passed %v, want %v", cases[i].packet, passed, cases[i].passes)
 		}
@@ -139,7 +139,7 @@ func TestRunRefuses(t *testing.T) {
 // TestManyProbes: thousands of packets, each with an answer of its own.
 func TestManyProbes(t *testing.T) {
 	lab.Need(t, "nft", "ip")
-	job := host(policy)
+	job := host(rules)
 	for i := range 5000 {
 		job.Probes = append(job.Probes, rehearse.Probe{
 			In: "eth0", Protocol: 6, Src: netip.AddrFrom4([4]byte{198, 51, 100 + byte(i%2), byte(i / 20)}), SrcPort: uint16(1024 + i),
