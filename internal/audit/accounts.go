@@ -408,8 +408,20 @@ func (v *view) sudoRemarks() outcome {
 		return o
 	}
 	for _, p := range v.sudo.Problems {
-		if p.Kind == sudoers.Remark {
+		if p.Kind == sudoers.Remark && !strings.Contains(p.Text, "no such directory") {
 			o.add("%s", p)
+		}
+	}
+	for _, r := range v.sudo.Rules {
+		all := false
+		for _, c := range r.Commands {
+			all = all || c.Member.Kind == "all" && !c.Member.Negated
+			if all && c.Member.Negated {
+				o.add("%s: all but %s: a copy of it has another name", c.Pos, c.Member.Text)
+			}
+			if c.Member.Args != nil && strings.ContainsAny(*c.Member.Args, "*?") {
+				o.add("%s: %s %s: a wildcard matches blanks as well, and so further arguments", c.Pos, c.Member.Text, *c.Member.Args)
+			}
 		}
 	}
 	return o

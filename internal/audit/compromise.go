@@ -2,7 +2,6 @@ package audit
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -40,7 +39,7 @@ func tmpPath(path string) bool {
 
 // interpreter reports whether a program runs what it is given.
 func interpreter(name string) bool {
-	return regexp.MustCompile(`^(perl|python|php|ruby|lua|node|tclsh|sh|bash|dash|zsh|ksh|busybox)[0-9.]*$`).MatchString(name)
+	return interpreterName.MatchString(name)
 }
 
 // scriptOf is the script that an interpreter was given.
@@ -199,7 +198,7 @@ func (v *view) falseKernelThreads() outcome {
 			argv = p.Argv[0]
 		}
 		// systemd's own helpers are in round brackets, (sd-pam).
-		if p.Exe != "" && (strings.HasPrefix(argv, "[") && strings.HasSuffix(strings.TrimSpace(argv), "]") || regexp.MustCompile(`^(kworker|kthreadd|ksoftirqd|migration|rcu_|kswapd|khugepaged|kdevtmpfs)`).MatchString(p.Name)) {
+		if p.Exe != "" && (strings.HasPrefix(argv, "[") && strings.HasSuffix(strings.TrimSpace(argv), "]") || kernelThread.MatchString(p.Name)) {
 			o.add("%s: runs %s", describe(&p), p.Exe)
 		}
 	}
@@ -287,7 +286,7 @@ func (v *view) miners() outcome {
 	var o outcome
 	for _, p := range v.own() {
 		line := strings.Join(p.Argv, " ")
-		if regexp.MustCompile(`^(xmrig|xmr-stak|minerd|cpuminer|kdevtmpfsi|kinsing|ccminer|t-rex|nbminer|ethminer)`).MatchString(programOf(&p)) || regexp.MustCompile(`stratum\+(tcp|ssl|tls)://|--donate-level|randomx`).MatchString(line) {
+		if minerName.MatchString(programOf(&p)) || minerLine.MatchString(line) {
 			o.add("%s", describe(&p))
 		}
 	}
@@ -331,15 +330,14 @@ func tmpWord(line string) string {
 // downloadsAndRuns finds jobs that fetch a program and run it unseen.
 func (v *view) downloadsAndRuns() outcome {
 	var o outcome
-	fetch := regexp.MustCompile(`\b(curl|wget|fetch|lwp-download)\b[^;&]*\|\s*(sudo\s+)?(ba|da|z|k)?sh\b|\b(ba|da|z)?sh\b\s+(-c\s+)?["'<(]*\$?\(?\s*(curl|wget)\b|base64\s+(-d|--decode|-D)[^;&]*\|\s*(ba|da|z)?sh\b`)
 	for _, j := range v.s.Startup.Cron {
-		if fetch.MatchString(j.Command) {
+		if fetchAndRun.MatchString(j.Command) {
 			o.add("%s: %s %s", position(j.File.Path, j.Line), j.User, j.Command)
 		}
 	}
 	for _, u := range v.s.Units {
 		for _, c := range u.Commands {
-			if line := strings.Join(c.Argv, " "); fetch.MatchString(line) {
+			if line := strings.Join(c.Argv, " "); fetchAndRun.MatchString(line) {
 				o.add("%s: %s=%s", u.File.Path, c.Kind, line)
 			}
 		}
@@ -348,7 +346,7 @@ func (v *view) downloadsAndRuns() outcome {
 		n := 0
 		for line := range strings.Lines(s.Text) {
 			n++
-			if fetch.MatchString(line) && !strings.HasPrefix(strings.TrimSpace(line), "#") {
+			if fetchAndRun.MatchString(line) && !strings.HasPrefix(strings.TrimSpace(line), "#") {
 				o.add("%s: %s", position(s.Path, n), strings.TrimSpace(line))
 			}
 		}

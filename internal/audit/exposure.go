@@ -2,7 +2,6 @@ package audit
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -273,17 +272,8 @@ func developmentServer(p *host.Process) string {
 		return ""
 	}
 	line := strings.Join(p.Argv, " ")
-	for _, d := range []struct{ name, pattern string }{
-		{"python -m http.server", `python\S* .*-m (http\.server|SimpleHTTPServer)`},
-		{"Django's runserver", `manage\.py runserver`},
-		{"Flask's server", `(flask|-m flask)( \S+)* run\b`},
-		{"uvicorn --reload", `uvicorn .*--reload`},
-		{"PHP's built-in server", `^\S*php\S* .*-S \S+`},
-		{"a Node development server", `(vite|webpack(-dev-server)?|next dev|react-scripts|ng serve|nodemon|vue-cli-service)\b`},
-		{"Rails' server in development", `rails (server|s)\b`},
-		{"Hugo or Jekyll", `(hugo|jekyll) (server|serve)\b`},
-	} {
-		if regexp.MustCompile(d.pattern).MatchString(line) {
+	for _, d := range developmentLines {
+		if d.line.MatchString(line) {
 			return d.name
 		}
 	}
@@ -480,7 +470,7 @@ func (v *view) wildcards() outcome {
 // rulePorts finds the ports in the text of a rule, as nft and iptables write it.
 func rulePorts(text string) []uint16 {
 	var ports []uint16
-	for _, m := range regexp.MustCompile(`(?:--dports? |\bdport )([0-9]+)(?:$|[ ,])`).FindAllStringSubmatch(text, -1) {
+	for _, m := range portText.FindAllStringSubmatch(text, -1) {
 		if n, err := strconv.ParseUint(m[1], 10, 16); err == nil {
 			ports = append(ports, uint16(n))
 		}
@@ -497,7 +487,7 @@ func (v *view) staleRules() outcome {
 	asked := map[string]bool{}
 	for _, r := range v.hooked(firewall.Input) {
 		proto := "tcp"
-		if regexp.MustCompile(`-p udp|\budp\b`).MatchString(r.Text) {
+		if udpText.MatchString(r.Text) {
 			proto = "udp"
 		}
 		for _, n := range rulePorts(r.Text) {

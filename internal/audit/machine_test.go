@@ -313,10 +313,10 @@ func parse(t *testing.T, family firewall.Family, text string) *firewall.Ruleset 
 	return r
 }
 
-// run audits a machine.
-func (m *machine) run(t *testing.T) audit.Result {
+// run audits a machine, or some sections of it.
+func (m *machine) run(t *testing.T, only ...audit.Section) audit.Result {
 	t.Helper()
-	return audit.Run(audit.Input{Snapshot: m.s, Rules: m.rules(t), Saved: m.saved, Now: now})
+	return audit.Run(audit.Input{Snapshot: m.s, Rules: m.rules(t), Saved: m.saved, Now: now, Only: only})
 }
 
 // find gives the finding of a check.
@@ -350,4 +350,8 @@ func replaceLast(rules, line string) string { return rules[:len(rules)-len("COMM
 // sshd adds lines to the beginning of sshd_config.
 func (m *machine) sshd(lines string) {
 	m.s.SSH.Config[0].Text = lines + "\n" + m.s.SSH.Config[0].Text
+}
+
+func parseSave(text string) (*firewall.Ruleset, error) {
+	return iptables.Parse(firewall.IPv4, []byte(text))
 }
