@@ -59,6 +59,10 @@ func (r *recorder) ReadFile(name string) ([]byte, error) {
 func (r *recorder) ReadDir(name string) ([]string, error) {
 	name = path.Clean(name)
 	dir, err := r.files.Look(name)
+	if err == nil && dir.Type != "dir" {
+		// Asked of each file in a directory of rules: that is no fault of the file.
+		return nil, &fs.PathError{Op: "readdir", Path: name, Err: errors.New("not a directory")}
+	}
 	var names []string
 	if err == nil {
 		names, err = r.files.List(name)
