@@ -27,7 +27,7 @@ type auditor struct {
 	look
 	to, root, failOn, lang string
 	only                   []string
-	deep, probe            bool
+	probe                  bool
 	list, suggest          bool
 }
 

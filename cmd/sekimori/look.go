@@ -27,6 +27,9 @@ type look struct {
 	snapshot string   // a file instead of this machine
 	rulesets []string // files instead of the loaded rules
 	format   string
+	// whole has all observed that an audit asks about, deep the content of packages'
+	// files as well.
+	whole, deep bool
 }
 
 // formatFlag adds the flag that says how to answer.
@@ -105,7 +108,7 @@ func (l look) read(ctx context.Context) (view, error) {
 		}
 		v = snapshotView(s)
 	case len(l.rulesets) == 0:
-		s, err := observe.Host(ctx, observe.Options{})
+		s, err := observe.Host(ctx, observe.Options{Audit: l.whole, Deep: l.deep})
 		if err != nil {
 			return view{}, err
 		}

@@ -11,13 +11,14 @@ import (
 )
 
 func newSnapshot(streams streams) *cobra.Command {
-	l := look{streams: streams}
+	l := look{streams: streams, whole: true}
 	var to string
 	cmd := &cobra.Command{
 		Use:   "snapshot",
 		Short: "Save all that can be seen, to look at it later or elsewhere",
 		Long: `snapshot saves everything that can be seen of this machine as one JSON file:
-sockets and their owners, interfaces, routes, neighbours and all packet filters.
+sockets and their owners, interfaces, routes, neighbours, all packet filters, and
+what an audit asks about: accounts, sshd, sudo, units, packages, logs and more.
 Other commands read it with --snapshot, on Linux, macOS, FreeBSD and Windows.
 Password hashes, keys and secret-looking arguments of processes are left out.`,
 		Example: `  sudo sekimori snapshot -o web1.json
@@ -43,6 +44,7 @@ Password hashes, keys and secret-looking arguments of processes are left out.`,
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&l.deep, "deep", false, "compare the files of packages as well; takes minutes")
 	cmd.Flags().StringVarP(&to, "output", "o", "", "write to `FILE`, readable by its owner only")
 	return cmd
 }
