@@ -22,8 +22,11 @@ type Rule struct {
 	Never []netip.Prefix
 	// MaxSources bounds how many sources are remembered; 0 means 100,000.
 	MaxSources int
-	// Evidence is how many lines a decision carries; 0 means 5.
+	// Evidence is how many lines a decision carries; 0 means 5, less than 0 none.
 	Evidence int
+	// EvidenceSize bounds the memory, in bytes, for the lines and names of all
+	// sources together, of which the oldest are forgotten first; 0 means 8 MiB.
+	EvidenceSize int
 	// Estimate counts as fail2ban does.
 	Estimate bool
 }
@@ -34,6 +37,7 @@ const Forever time.Duration = 1<<63 - 1
 const (
 	defaultSources  = 100_000
 	defaultEvidence = 5
+	defaultSize     = 8 << 20
 	// ip6Bits is the width by which IPv6 sources are counted and refused.
 	ip6Bits = 64
 )
@@ -47,6 +51,9 @@ func (r Rule) withDefaults() Rule {
 	}
 	if r.Evidence == 0 {
 		r.Evidence = defaultEvidence
+	}
+	if r.EvidenceSize <= 0 {
+		r.EvidenceSize = defaultSize
 	}
 	return r
 }

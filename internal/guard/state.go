@@ -1,12 +1,9 @@
 package guard
 
 import (
-	"bytes"
 	"fmt"
 	"math"
 	"net/netip"
-	"slices"
-	"strings"
 	"time"
 )
 
@@ -54,6 +51,8 @@ type State struct {
 	rule    Rule
 	sources table[source]
 	bans    table[ban]
+	times   times
+	diary   diary
 	counts  Counts
 	tried   bool // the last failure filled its source
 	// nextService is when fail2ban would tidy up next (Rule.Estimate).
@@ -62,20 +61,19 @@ type State struct {
 
 // A source is what is remembered of one. Times are seconds since 1970.
 type source struct {
-	times    []uint32 // of the last failures, the newest last, at most After
-	evidence []byte   // lines, each with its end
-	users    []string
-	first    uint32 // Rule.Estimate: where counting begins,
-	last     uint32 // when the newest failure was,
-	retry    int32  // and how many there are, or would be
-	refusal  uint32 // when it was last said that the source is protected
+	told    uint64 // the last entry about it in the diary; 0 for none
+	window  window // the last failures, at most After
+	first   uint32 // Rule.Estimate: where counting begins,
+	last    uint32 // when the newest failure was,
+	retry   int32  // and how many there are, or would be
+	refusal uint32 // when it was last said that the source is protected
 }
 
 // A ban is what is remembered of one.
 type ban struct {
 	until   int64
-	count   int
 	forgive int64
+	count   int32
 }
 
 // never is later than all times.
@@ -84,7 +82,7 @@ const never = 1 << 62
 // New returns a State without memories.
 func New(r Rule) *State {
 	r = r.withDefaults()
-	return &State{rule: r, sources: newTable[source](r.MaxSources), bans: newTable[ban](r.MaxSources)}
+	return &State{rule: r, sources: newTable[source](r.MaxSources), bans: newTable[ban](r.MaxSources), diary: newDiary(r.EvidenceSize)}
 }
 
 // Rule returns the rule of the state, with its defaults.
@@ -140,7 +138,7 @@ func (s *State) Failure(e Event, now time.Time) (Decision, bool) {
 		s.counts.Whilst++
 		return Decision{}, false
 	}
-	src := s.sources.touch(key)
+	src := s.sources.touch(key, s.forget)
 	full := false
 	if s.rule.Estimate {
 		full = s.estimate(src, at, max(e.Count, 1))
@@ -155,8 +153,8 @@ func (s *State) Failure(e Event, now time.Time) (Decision, bool) {
 	if s.rule.Estimate && banned && at <= b.until {
 		// fail2ban prolongs a ban that is deserved again.
 		s.counts.Whilst++
-		s.sources.remove(key)
-		old := s.bans.touch(key)
+		s.remove(key, src)
+		old := s.bans.touch(key, forgetBan)
 		old.until = max(old.until, add(at, s.rule.length(0)))
 		return Decision{}, false
 	}
@@ -165,10 +163,10 @@ func (s *State) Failure(e Event, now time.Time) (Decision, bool) {
 			return Decision{}, false
 		}
 		src.refusal = uint32(at)
-		src.times = src.times[:0]
+		src.window.n = 0
 		return d, true
 	}
-	s.sources.remove(key)
+	s.remove(key, src)
 	s.counts.Decisions++
 	return d, true
 }
@@ -176,36 +174,38 @@ func (s *State) Failure(e Event, now time.Time) (Decision, bool) {
 // count adds a failure to the window that ends with the newest one.
 func (s *State) count(src *source, at int64, n int) bool {
 	within := int64(s.rule.Within / time.Second)
-	if len(src.times) > 0 && at <= int64(src.times[len(src.times)-1])-within {
+	w := &src.window
+	if ts := s.times.of(*w); len(ts) > 0 && at <= int64(ts[len(ts)-1])-within {
 		s.counts.Stale++
 		return false
 	}
 	for range min(n, s.rule.After) {
-		if len(src.times) == s.rule.After {
-			if at < int64(src.times[0]) {
+		if int(w.n) == s.rule.After {
+			if at < int64(s.times.of(*w)[0]) {
 				break
 			}
-			copy(src.times, src.times[1:])
-			src.times = src.times[:len(src.times)-1]
+			s.times.drop(w, 1)
 		}
-		i := len(src.times)
-		for i > 0 && int64(src.times[i-1]) > at {
-			i--
-		}
-		if src.times == nil {
-			src.times = make([]uint32, 0, min(s.rule.After, 2))
-		}
-		src.times = slices.Insert(src.times, i, uint32(at))
+		s.times.insert(w, uint32(at))
 	}
-	old := int64(src.times[len(src.times)-1]) - within
+	ts := s.times.of(*w)
+	old := int64(ts[len(ts)-1]) - within
 	keep := 0
-	for keep < len(src.times) && int64(src.times[keep]) <= old {
+	for keep < len(ts) && int64(ts[keep]) <= old {
 		keep++
 	}
-	if keep > 0 {
-		src.times = slices.Delete(src.times, 0, keep)
-	}
-	return len(src.times) >= s.rule.After
+	s.times.drop(w, keep)
+	return int(w.n) >= s.rule.After
+}
+
+// forget gives back what is kept elsewhere for a source.
+func (s *State) forget(src *source) { s.times.release(&src.window) }
+
+func forgetBan(*ban) {}
+
+func (s *State) remove(p netip.Prefix, src *source) {
+	s.forget(src)
+	s.sources.remove(p)
 }
 
 // estimate counts as fail2ban does: a window that has become too long is
@@ -252,61 +252,34 @@ func (s *State) Service(now time.Time) {
 	}
 	s.nextService = t + 5
 	old := t - int64(s.rule.Within/time.Second)
-	s.sources.removeIf(func(src *source) bool { return int64(src.last) <= old })
+	s.sources.removeIf(func(src *source) bool {
+		if int64(src.last) > old {
+			return false
+		}
+		s.forget(src)
+		return true
+	})
 }
 
 // remember keeps what may be evidence.
 func (s *State) remember(src *source, e *Event) {
-	if e.Line != "" && s.rule.Evidence > 0 {
-		if bytes.Count(src.evidence, newline) >= s.rule.Evidence {
-			src.evidence = append(src.evidence[:0], src.evidence[bytes.IndexByte(src.evidence, '\n')+1:]...)
-		}
-		from := len(src.evidence)
-		src.evidence = append(append(src.evidence, clipLine(e.Line)...), '\n')
-		for i, c := range src.evidence[from : len(src.evidence)-1] {
-			if c == '\n' {
-				src.evidence[from+i] = ' '
-			}
-		}
+	if s.rule.Evidence > 0 && (e.Line != "" || e.User != "") {
+		src.told = s.diary.add(src.told, e.User, e.Line)
 	}
-	if e.User != "" && !slices.Contains(src.users, e.User) && len(src.users) < maxUsers {
-		src.users = append(src.users, clipLine(e.User))
-	}
-}
-
-const (
-	maxUsers    = 16
-	maxEvidence = 512
-)
-
-// lines splits evidence.
-func lines(b []byte) []string {
-	if len(b) == 0 {
-		return nil
-	}
-	return strings.Split(strings.TrimSuffix(string(b), "\n"), "\n")
-}
-
-var newline = []byte{'\n'}
-
-// clipLine bounds what one line of evidence costs.
-func clipLine(l string) string {
-	if len(l) > maxEvidence {
-		return l[:maxEvidence-3] + "..."
-	}
-	return l
 }
 
 // decide makes the decision about a source that is full.
 func (s *State) decide(key netip.Prefix, src *source, e *Event, at int64) Decision {
 	d := Decision{
 		Time: time.Unix(at, 0).UTC(), Prefix: key, Service: e.Service,
-		Failures: len(src.times), Users: src.users, Evidence: lines(src.evidence), Refused: true,
+		Failures: int(src.window.n), Refused: true,
 	}
+	d.Evidence, d.Users = s.diary.tell(src.told, s.rule.Evidence)
 	if s.rule.Estimate {
 		d.Failures, d.Span = int(src.retry), time.Duration(at-int64(src.first))*time.Second
 	} else {
-		d.Span = time.Duration(src.times[len(src.times)-1]-src.times[0]) * time.Second
+		ts := s.times.of(src.window)
+		d.Span = time.Duration(ts[len(ts)-1]-ts[0]) * time.Second
 	}
 	own := netip.PrefixFrom(e.Source.Addr().Unmap(), e.Source.Addr().Unmap().BitLen())
 	if !e.Source.IsSingleIP() {
@@ -324,7 +297,7 @@ func (s *State) decide(key netip.Prefix, src *source, e *Event, at int64) Decisi
 	}
 	old, ok := s.bans.get(key)
 	if ok && at <= old.forgive {
-		d.Earlier = old.count
+		d.Earlier = int(old.count)
 	}
 	d.For = s.rule.length(d.Earlier)
 	until := int64(never)
@@ -333,7 +306,7 @@ func (s *State) decide(key netip.Prefix, src *source, e *Event, at int64) Decisi
 		d.Until = time.Unix(until, 0).UTC()
 	}
 	if !s.rule.Estimate || !ok || at > old.until {
-		*s.bans.touch(key) = ban{until: until, count: d.Earlier + 1, forgive: add(until, s.rule.forget(d.For))}
+		*s.bans.touch(key, forgetBan) = ban{until: until, count: int32(min(d.Earlier+1, math.MaxInt32)), forgive: add(until, s.rule.forget(d.For))}
 	}
 	d.Reason = fmt.Sprintf("%d failures in %s (limit: %d in %s)", d.Failures, Words(d.Span), s.rule.After, Words(s.rule.Within))
 	if d.Earlier > 0 {

@@ -97,7 +97,7 @@ type Session struct {
 	f        *Filter
 	set      Settings
 	m        *pyre.Machine
-	dates    *logdate.Detector
+	dates    *logdate.Detector // nil until the first line that needs one
 	sessions cache
 	counts   Counts
 
@@ -128,11 +128,24 @@ func (f *Filter) NewSession(s Settings) (*Session, error) {
 	if s.Year == 0 {
 		s.Year = s.Clock.Now.In(s.Clock.Local).Year()
 	}
-	d, err := logdate.New(f.def.DatePatterns, logdate.Options{Year: s.Year, Library: s.Library})
-	if err != nil {
+	if s.Library == nil {
+		s.Library = &logdate.Library{}
+	}
+	out := &Session{f: f, set: s, m: pyre.NewMachine()}
+	if logdate.Composed(f.def.DatePatterns) {
+		return out, nil
+	}
+	if err := out.detector(); err != nil {
 		return nil, Errors{{f.def.Pos["datepattern"], err.Error()}}
 	}
-	return &Session{f: f, set: s, m: pyre.NewMachine(), dates: d}, nil
+	return out, nil
+}
+
+// detector makes the detector of dates. Of many filters that read a log, most
+// never meet a line for which they need theirs.
+func (s *Session) detector() (err error) {
+	s.dates, err = logdate.New(s.f.def.DatePatterns, logdate.Options{Year: s.set.Year, Library: s.set.Library})
+	return err
 }
 
 // Counts returns what the session has seen so far.
@@ -147,7 +160,10 @@ func (s *Session) Line(line []byte) []Match { return s.line(line, nil) }
 
 func (s *Session) line(line []byte, only []uint64) []Match {
 	line = s.begin(line)
-	from, to, ok := s.dates.Find(s.m, line, &s.budget)
+	from, to, ok := 0, 0, false
+	if s.dates != nil || s.detector() == nil {
+		from, to, ok = s.dates.Find(s.m, line, &s.budget)
+	}
 	s.noDate = !ok
 	now := float64(s.set.Clock.Now.Unix())
 	t := stamp{}

@@ -178,11 +178,13 @@ func (s *Set) NewRun(settings Settings) (*Run, error) {
 	if settings.Library == nil {
 		settings.Library = &logdate.Library{}
 	}
+	machine := pyre.NewMachine()
 	for _, f := range s.filters {
 		session, err := f.NewSession(settings)
 		if err != nil {
 			return nil, err
 		}
+		session.m = machine // they run one after the other
 		r.sessions = append(r.sessions, session)
 		words := len(f.fail)/64 + 1
 		r.masks = append(r.masks, make([]uint64, words))

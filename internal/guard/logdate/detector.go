@@ -315,6 +315,33 @@ func (d *Detector) reorder(num int) int {
 	return pos
 }
 
+// Composed reports whether New cannot fail for patterns that Check has passed:
+// around {DATE} stands nothing that one of the default templates could clash
+// with, such as groups, fields of its own and counted repetitions.
+func Composed(patterns []string) bool {
+	return !slices.ContainsFunc(patterns, func(p string) bool {
+		i, j, ok := find(dateTag, p, 0)
+		if !ok {
+			return false
+		}
+		around := strings.TrimPrefix(p[:i], lnBeg) + p[j:]
+		return strings.ContainsAny(around, "{%?") || backref(around)
+	})
+}
+
+// backref reports whether a group is referred to by its number.
+func backref(p string) bool {
+	for i := 0; i+1 < len(p); i++ {
+		if p[i] == '\\' {
+			if p[i+1] >= '1' && p[i+1] <= '9' {
+				return true
+			}
+			i++
+		}
+	}
+	return false
+}
+
 // Check reports what is wrong with the datepattern lines of a filter.
 func Check(patterns []string) error {
 	mk := (*Library)(nil).maker(2026)

@@ -63,6 +63,7 @@ type compiler struct {
 	conds  []int32
 	refs   bool // has back-references
 	looks  bool
+	folds  map[rune]*charSet
 	known  []int // groups whose part is known where it is asked for
 	asks   bool  // has conditionals, be their answers known
 	sawErr string
@@ -145,7 +146,7 @@ func (c *compiler) comp(n *node, next int32) int32 {
 func (c *compiler) literal(n *node, next int32) int32 {
 	switch {
 	case n.fold:
-		return c.emit(inst{op: opSet, set: foldSet(n.r), next: next})
+		return c.emit(inst{op: opSet, set: c.foldSet(n.r), next: next})
 	case n.r < 0x80:
 		return c.emit(inst{op: opChar, b: byte(n.r), next: next})
 	}
@@ -162,6 +163,19 @@ func (c *compiler) following(pc int32) int32 {
 		return pc
 	}
 	return -1
+}
+
+// foldSet returns foldSet(r), the same one each time.
+func (c *compiler) foldSet(r rune) *charSet {
+	s := c.folds[r]
+	if s == nil {
+		if c.folds == nil {
+			c.folds = map[rune]*charSet{}
+		}
+		s = foldSet(r)
+		c.folds[r] = s
+	}
+	return s
 }
 
 // foldSet is the set of r in all its cases.

@@ -30,6 +30,26 @@ func (p *parser) category(c byte) func(rune) bool {
 	return f
 }
 
+// categories are the sets of \d \D \s \S \w \W, which every pattern has, Unicode's
+// and ASCII's: made once, and never changed.
+var categories = func() (all [2][6]*charSet) {
+	for ascii, flags := range []Flags{0, ASCII} {
+		p := &parser{flags: flags}
+		for i, c := range []byte("dDsSwW") {
+			all[ascii][i] = (&charSet{preds: []func(rune) bool{p.category(c)}}).finish()
+		}
+	}
+	return all
+}()
+
+func (p *parser) categorySet(c byte) *charSet {
+	ascii := 0
+	if p.flags&ASCII != 0 {
+		ascii = 1
+	}
+	return categories[ascii][strings.IndexByte("dDsSwW", c)]
+}
+
 func (p *parser) escape(start int) *node {
 	if !p.more() {
 		p.fail(start, "bad escape (end of pattern)")
@@ -50,8 +70,7 @@ func (p *parser) escape(start int) *node {
 		return &node{kind: nAssert, assert: aNotWord}
 	case 'd', 'D', 's', 'S', 'w', 'W':
 		p.pos++
-		s := &charSet{preds: []func(rune) bool{p.category(c)}}
-		return &node{kind: nSet, set: s.finish()}
+		return &node{kind: nSet, set: p.categorySet(c)}
 	}
 	if '1' <= c && c <= '9' {
 		return p.numericEscape(start)

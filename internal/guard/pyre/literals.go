@@ -25,7 +25,7 @@ const (
 // both of which are no word characters: a date that was cut out of a line, at
 // the boundaries of words, can then never have stood inside of one.
 func (re *Regexp) Literals() Literals {
-	sets := withExact(required(re.tree))
+	sets := withExact(required(re.parsed()))
 	var best Literals
 	for _, s := range sets {
 		if s = usable(s); s != nil && better(s, best) {
@@ -39,7 +39,7 @@ func (re *Regexp) Literals() Literals {
 // has one of each. They are as those of Literals, the most telling first.
 func (re *Regexp) Required() []Literals {
 	var out []Literals
-	for _, s := range withExact(required(re.tree)) {
+	for _, s := range withExact(required(re.parsed())) {
 		if s = usable(s); s == nil {
 			continue
 		}

@@ -258,13 +258,17 @@ func (p *parser) atom() *node {
 	}
 }
 
+// The sets of the dot: made once, and never changed.
+var (
+	anything = (&charSet{any: true}).finish()
+	notEnd   = (&charSet{negate: true, ranges: []rune{'\n', '\n'}}).finish()
+)
+
 func (p *parser) dot() *charSet {
 	if p.flags&DotAll != 0 {
-		return (&charSet{any: true}).finish()
+		return anything
 	}
-	s := &charSet{negate: true}
-	s.add('\n', '\n')
-	return s.finish()
+	return notEnd
 }
 
 func (p *parser) group(start int) *node {

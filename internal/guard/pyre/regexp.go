@@ -9,7 +9,7 @@ import (
 // Machines may run it at the same time.
 type Regexp struct {
 	src      string
-	tree     *node
+	flags    Flags
 	prog     []inst
 	start    int32
 	names    []string
@@ -33,17 +33,17 @@ func Compile(pattern string, flags Flags) (*Regexp, error) {
 	if err != nil {
 		return nil, err
 	}
-	return assemble(&compiler{}, pattern, tree, p)
+	return assemble(&compiler{}, pattern, flags, tree, p)
 }
 
 // assemble compiles what was parsed.
-func assemble(c *compiler, pattern string, tree *node, p *parser) (*Regexp, error) {
+func assemble(c *compiler, pattern string, flags Flags, tree *node, p *parser) (*Regexp, error) {
 	start := c.begin(tree)
 	if c.sawErr != "" {
 		return nil, &SyntaxError{Pattern: pattern, Msg: c.sawErr}
 	}
 	re := &Regexp{
-		src: pattern, tree: tree, prog: c.prog, start: start, names: p.namedGroups(), groups: len(p.groups),
+		src: pattern, flags: flags, prog: slices.Clip(slices.Clone(c.prog)), start: start, names: p.namedGroups(), groups: len(p.groups),
 		anchored: leads(tree, aBegin), loops: int(c.loops), memos: int(c.memos), looks: c.looks, refs: c.refs, asks: c.asks,
 	}
 	re.lines = !re.anchored && leads(tree, aBeginLine)
@@ -70,6 +70,16 @@ func MustCompile(pattern string, flags Flags) *Regexp {
 		panic(fmt.Sprintf("pyre: %q: %v", pattern, err))
 	}
 	return re
+}
+
+// parsed returns the tree of re. It is not kept: most programs never ask for it,
+// and it is as large as the program itself.
+func (re *Regexp) parsed() *node {
+	tree, _, err := parse(re.src, re.flags)
+	if err != nil {
+		return &node{kind: nEmpty} // it was read once: there is none
+	}
+	return tree
 }
 
 // String returns the pattern as it was given to Compile.

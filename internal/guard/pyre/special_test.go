@@ -69,7 +69,7 @@ func compilePlain(t *testing.T, pattern string, flags Flags) *Regexp {
 	if err != nil {
 		t.Fatal(err)
 	}
-	re, err := assemble(&compiler{plain: true}, pattern, tree, p)
+	re, err := assemble(&compiler{plain: true}, pattern, flags, tree, p)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -128,7 +128,7 @@ func Run(ctx context.Context, inputs []Input, o Options) (*Result, error) {
 		o.Local = time.UTC
 	}
 	res := &Result{}
-	t := &tally{result: res, sources: map[netip.Prefix]*sourceTally{}, users: map[string]*userTally{}}
+	t := newTally(res, o.Jails)
 	states := make([]*guard.State, len(o.Jails))
 	var filters []*filter.Filter
 	for i, j := range o.Jails {
