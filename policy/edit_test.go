@@ -36,6 +36,9 @@ func TestEdit(t *testing.T) {
 				return
 			}
 			checkEdit(t, input, string(g.Text()), c)
+			if !c.Remove && string(g.Text()) != input {
+				takeOut(t, f, g, c)
+			}
 			golden(t, name, mark, string(g.Text()))
 		})
 	}
@@ -64,6 +67,32 @@ func checkEdit(t *testing.T, before, after string, c policy.Change) {
 		t.Errorf("adding a rule changed lines:\n%q\nbecame\n%q", old, now)
 	case c.Remove && len(now) > len(old):
 		t.Errorf("removing a rule added lines:\n%q\nbecame\n%q", old, now)
+	}
+}
+
+// takeOut checks that a rule that was put in can be taken out again, and that the
+// text is then what it was, but for an end of the last line where there was none.
+// Where another rule is like it already, or the section had no rules, there is
+// nothing to compare.
+func takeOut(t *testing.T, p, q *policy.File, c policy.Change) {
+	t.Helper()
+	rules := len(p.Policy.Inbound)
+	if c.Out {
+		rules = 0
+		if p.Policy.Outbound != nil {
+			rules = len(p.Policy.Outbound.Rules)
+		}
+	}
+	c.Remove, c.Rate = true, ""
+	if _, err := p.Edit(c); err == nil || !strings.Contains(err.Error(), "no rule is like that") || rules == 0 {
+		return
+	}
+	r, err := q.Edit(c)
+	if err != nil {
+		t.Fatalf("what was added cannot be removed: %v\n%s", err, q.Text())
+	}
+	if got, want := string(r.Text()), string(p.Text()); got != want && got != want+"\n" && got != want+"\r\n" {
+		t.Fatalf("added and removed again, the policy\n%q\nhas become\n%q", want, got)
 	}
 }
 
@@ -96,6 +125,9 @@ func FuzzEdit(f *testing.F) {
 		checkEdit(t, text, string(q.Text()), c)
 		if again, err := q.Edit(c); !c.Remove && (err != nil || string(again.Text()) != string(q.Text())) {
 			t.Fatalf("a second time it is not the same: %v", err)
+		}
+		if !c.Remove && string(q.Text()) != text {
+			takeOut(t, p, q, c)
 		}
 	})
 }

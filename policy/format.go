@@ -5,12 +5,14 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Format returns the policy in canonical form: entries are indented by two
-// blanks under their key, one blank follows a colon or a comma, two stand
-// before a comment, at most one line is empty, lines end with a line feed. The
-// order of lines, what shares a line, quotes and comments stay as they are.
+// blanks under their key, at least one blank follows a colon, one a comma, at least
+// two stand before a comment, at most one line is empty, lines end with a line
+// feed. More blanks behind a colon or before a comment stay: they make columns.
+// The order of lines, what shares a line, quotes and comments stay as they are.
 // Formatting what is formatted changes nothing.
 func (f *File) Format() ([]byte, error) {
 	out := format(f.src.lines)
@@ -145,10 +147,13 @@ func spaced(toks []tok) string {
 	for i, t := range toks {
 		if i > 0 {
 			before := toks[i-1].kind
+			gap := t.column - toks[i-1].column - utf8.RuneCountInString(toks[i-1].text)
 			switch {
 			case t.kind == comment:
-				b.WriteString("  ")
+				b.WriteString(strings.Repeat(" ", max(2, gap)))
 			case before == openBracket || t.kind == closeBracket || t.kind == comma || t.kind == colon:
+			case before == colon:
+				b.WriteString(strings.Repeat(" ", max(1, gap)))
 			default:
 				b.WriteByte(' ')
 			}

@@ -32,6 +32,21 @@ func TestFormat(t *testing.T) {
 	}
 }
 
+// TestFormatKeepsColumns: what is aligned stays so, as in the example.
+func TestFormatKeepsColumns(t *testing.T) {
+	f, err := policy.Parse("example.yaml", policy.Example())
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := f.Format()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(policy.Example()), string(out)); d != "" {
+		t.Errorf("formatting changes the example (-before +after):\n%s", d)
+	}
+}
+
 // formatAgain checks that formatting is idempotent.
 func formatAgain(t *testing.T, formatted []byte) {
 	t.Helper()

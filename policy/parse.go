@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"bytes"
 	"maps"
 	"slices"
 )
@@ -29,7 +30,8 @@ func Parse(name string, text []byte) (*File, error) {
 	text = slices.Clone(text)
 	d := &decoder{src: src, spans: map[string]span{}, keys: map[string]span{}, unknown: map[string]bool{}}
 	f := &File{name: name, text: text, src: src, span: d.spans, key: d.keys}
-	d.decode(text, &f.Policy)
+	// The YAML parser counts a line too many where \r\n ends a comment.
+	d.decode(bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n")), &f.Policy)
 	c := &checker{d: d, p: &f.Policy, file: f}
 	c.policy()
 	if err := sorted(d.problems); err != nil {

@@ -102,16 +102,7 @@ func (m meaning) outbound() packet.Set {
 	opens := m.sp.States(packet.New)
 	left, out := m.sp.All(), m.sp.None()
 	for i, r := range o.Rules {
-		match := m.services(slices.Concat(r.Allow, r.Deny)).And(opens).And(left)
-		if r.To != nil {
-			to := m.sp.None()
-			for _, p := range r.To {
-				to = to.Or(m.party(p, packet.OutInterface, packet.Dst))
-			}
-			match = match.And(to)
-		}
-		match = match.And(m.owner("meta skuid", r.Users, r.ExceptUsers, m.host.Users))
-		match = match.And(m.owner("meta skgid", r.Groups, r.ExceptGroups, m.host.Groups))
+		match := m.outboundRule(r).And(opens).And(left)
 		left = left.Minus(match)
 		if r.Rate != "" {
 			match = match.And(m.unknown(fmt.Sprintf("outbound.rules[%d].rate", i)))
@@ -124,6 +115,20 @@ func (m meaning) outbound() packet.Set {
 		out = out.Or(left)
 	}
 	return out.Or(m.on(packet.OutInterface, "lo")).Or(m.sp.States(packet.Established | packet.Related)).Or(m.asking())
+}
+
+// outboundRule is what a rule is about, whatever it says of it.
+func (m meaning) outboundRule(r OutboundRule) packet.Set {
+	match := m.services(slices.Concat(r.Allow, r.Deny))
+	if r.To != nil {
+		to := m.sp.None()
+		for _, p := range r.To {
+			to = to.Or(m.party(p, packet.OutInterface, packet.Dst))
+		}
+		match = match.And(to)
+	}
+	match = match.And(m.owner("meta skuid", r.Users, r.ExceptUsers, m.host.Users))
+	return match.And(m.owner("meta skgid", r.Groups, r.ExceptGroups, m.host.Groups))
 }
 
 // owner is what processes of some users, or of all but some, have sent. What no
