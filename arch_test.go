@@ -59,6 +59,7 @@ var layers = []layer{
 	{pattern: "internal/host/sshd", pure: true},
 	{pattern: "internal/host/sudoers", pure: true},
 	{pattern: "internal/host/apt", pure: true},
+	{pattern: "internal/host/web", may: []string{"internal/host"}, pure: true},
 	{pattern: "internal/host/systemd", may: []string{"internal/host"}, pure: true},
 	{pattern: "internal/exposure", may: []string{"internal/firewall", "internal/host"}, pure: true},
 	{pattern: "internal/audit/words", pure: true}, // embedded texts
@@ -107,7 +108,7 @@ var layers = []layer{
 	},
 	{
 		pattern: "internal/observe/services",
-		may:     []string{"internal/run", "internal/host", "internal/host/systemd", "internal/observe/rootfs"},
+		may:     []string{"internal/run", "internal/host", "internal/host/systemd", "internal/host/web", "internal/observe/rootfs"},
 	},
 	{
 		pattern: "internal/observe",

@@ -127,6 +127,13 @@ func (c *collector) parts() []part {
 				return append(notes, more...)
 			}
 		}},
+		{host.SectionWeb, func(context.Context) found {
+			servers, certificates, notes := services.ReadWeb(c.files)
+			return func(s *host.Snapshot) []host.Unseen {
+				s.Web, s.Certificates = servers, certificates
+				return notes
+			}
+		}},
 		{host.SectionKernel, func(context.Context) found {
 			r := machine.Read(c.files)
 			return func(s *host.Snapshot) []host.Unseen {
