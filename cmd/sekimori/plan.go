@@ -23,6 +23,7 @@ type planner struct {
 	only     string
 	lang     string
 	rehearse bool
+	terse    bool
 }
 
 func newPlan(io streams) *cobra.Command {
@@ -49,6 +50,7 @@ applying it might shut somebody out who must get in, or if it could not be told.
 	p.flags(cmd, true)
 	f := cmd.Flags()
 	f.Var(oneOf{&p.only, []string{"edge"}}, "only", "one part: the listeners and flows that the block at the edge would hit")
+	f.BoolVar(&p.terse, "no-rules", false, "leave the native rules out")
 	f.BoolVar(&p.rehearse, "rehearse", false, "load the rules into a throwaway namespace and ask them with real packets")
 	p.lang = "en"
 	f.Var(oneOf{&p.lang, []string{"en", "ja"}}, "lang", "the language of the comments in the rules")
@@ -96,12 +98,13 @@ func (c *planner) run(ctx context.Context, name string) error {
 		return err
 	}
 	interfaces := exposure.Evaluate(v.host, &firewall.Ruleset{}, 0).Interfaces()
-	answer := report.NewPlan(shown(name), v.host.System.Hostname, p, text, interfaces)
+	answer := report.NewPlan(shown(name), v.host.System.Hostname, f.Text(), p, text, interfaces)
 	if c.rehearse {
 		if answer.Rehearsal, err = c.rehearsal(ctx, in, p, text); err != nil {
 			return err
 		}
 	}
+	answer.Terse = c.terse
 	for _, u := range v.unread {
 		answer.Undecided = append(answer.Undecided, fmt.Sprintf("%s could not be read: %s", u.What, u.Why))
 	}

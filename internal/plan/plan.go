@@ -2,7 +2,9 @@ package plan
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"sekimori/internal/exposure"
@@ -45,11 +47,20 @@ type Plan struct {
 	First bool
 	// Changes are packets that meet another end, leaving aside what exceeds the rates
 	// of our own rules.
-	Changes []firewall.Change
+	Changes []Change
 	// Undecided says what could not be worked out: there may be further changes.
 	Undecided []string
 	Listeners []Listener
 	Proofs    []Proof
+}
+
+// Change is packets that meet another end.
+type Change struct {
+	firewall.Change
+	// Line is the line of the policy that decides about them, 0 if it is not one;
+	// Default is true where it is because no rule there says anything.
+	Line    int
+	Default bool
 }
 
 // Listener is a port that something listens at, or that is forwarded, with who can
@@ -78,7 +89,9 @@ func New(in Input) Plan {
 				if err != nil {
 					p.Undecided = append(p.Undecided, fmt.Sprintf("%s packets %s: %v", nameOf(family), way, err))
 				}
-				p.Changes = append(p.Changes, c...)
+				for _, one := range c {
+					p.Changes = append(p.Changes, in.blame(e, one))
+				}
 			}
 		}
 		p.prove(in, family, candidate)
@@ -87,6 +100,47 @@ func New(in Input) Plan {
 		p.listeners(in, candidate)
 	}
 	return p
+}
+
+// lineIn finds the line of the policy in a rule's comment.
+var lineIn = regexp.MustCompile(`comment "[^"]*, line (\d+)"`)
+
+// blame finds the line of the policy that decides about a change, for those that
+// our own rules decide about.
+func (in Input) blame(e *firewall.Engine, c firewall.Change) Change {
+	out := Change{Change: c}
+	if c.New.Table != "inet "+OwnTable {
+		return out
+	}
+	if m := lineIn.FindAllStringSubmatch(c.New.Text, -1); len(m) == 1 {
+		out.Line, _ = strconv.Atoi(m[0][1])
+		return out
+	}
+	for _, section := range []string{"inbound", "outbound", "forward", "edge"} {
+		if strings.Contains(c.New.Text, `comment "`+section+`"`) {
+			out.Default = true
+			return out
+		}
+	}
+	if c.Way != firewall.WayInput || c.To != firewall.Accept {
+		return out
+	}
+	// One rule of ours may stand for several of the policy: the first with which the
+	// policy lets the packet in is meant. Where that takes too much, none is named.
+	_ = e.Do(func() error {
+		point := e.Packets(c.Example)
+		for i := range in.Policy.Policy.Inbound {
+			some := *in.Policy
+			some.Policy.Inbound = in.Policy.Policy.Inbound[:i+1]
+			set, _ := some.Inbound(e.Space(), in.Lists, in.Facts)
+			if point.SubsetOf(set.May()) {
+				out.Line, _, _ = in.Policy.Position(fmt.Sprintf("inbound[%d]", i))
+				return nil
+			}
+		}
+		return nil
+	})
+	return out
 }
 
 // Locked tells whether something that must not happen may: a proof that does not

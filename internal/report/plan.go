@@ -3,7 +3,9 @@ package report
 import (
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"sekimori/internal/firewall"
@@ -21,7 +23,7 @@ type Plan struct {
 	// Safe is true where everything that must stay possible is proven to.
 	Safe      bool           `json:"safe"`
 	Listeners list[Listener] `json:"listeners"`
-	Changes   list[Change]   `json:"changes"`
+	Changes   list[Planned]  `json:"changes"`
 	Proofs    list[Proof]    `json:"proofs"`
 	// Rules are the native rules that would be loaded, in one transaction.
 	Rules string `json:"rules,omitempty"`
@@ -32,6 +34,19 @@ type Plan struct {
 	// Rehearsal is there where the rules were tried out.
 	Rehearsal *Rehearsal   `json:"rehearsal,omitempty"`
 	Unseen    list[Unseen] `json:"unseen"`
+	// Terse leaves the native rules out of the text.
+	Terse bool `json:"-"`
+	// policy are the lines of the file.
+	policy []string
+}
+
+// Planned is a change, and what of the policy is behind it.
+type Planned struct {
+	Change
+	// Line is the line of the policy that decides, 0 if it is none of it; Text is that
+	// line, or says that no rule lets these packets in.
+	Line int    `json:"line,omitempty"`
+	Text string `json:"text,omitempty"`
 }
 
 // Listener is a port and who can reach it, before and after.
@@ -62,13 +77,27 @@ type Proof struct {
 	Rule    *Rule  `json:"rule,omitempty"`
 }
 
-// NewPlan is the answer about one policy and one host; rules is the native text.
-func NewPlan(file, hostname string, p plan.Plan, rules string, interfaces []string) Plan {
+// NewPlan is the answer about one policy, with its text, and one host; rules is the
+// native text.
+func NewPlan(file, hostname string, policy []byte, p plan.Plan, rules string, interfaces []string) Plan {
 	out := Plan{File: file, Host: hostname, InForce: p.InForce, First: p.First, Safe: !p.Locked(), Undecided: p.Undecided}
 	if !p.InForce {
 		out.Rules = rules
 	}
-	out.Changes = NewDiff(p.Changes, nil, nil).Changes
+	out.policy = splitLines(string(policy))
+	for _, c := range p.Changes {
+		one := Planned{Change: NewDiff([]firewall.Change{c.Change}, nil, nil).Changes[0], Line: c.Line}
+		switch {
+		case c.Default:
+			one.Text = "no rule of the policy lets them pass"
+		case c.Line > 0 && c.Line <= len(out.policy):
+			one.Text = strings.TrimSpace(out.policy[c.Line-1])
+		}
+		for i, box := range one.Packets {
+			one.Packets[i] = withoutNone(box)
+		}
+		out.Changes = append(out.Changes, one)
+	}
 	for _, l := range p.Listeners {
 		now, then := whoReaches(newReach(l.Before), interfaces), whoReaches(newReach(l.After), interfaces)
 		out.Listeners = append(out.Listeners, Listener{
@@ -169,11 +198,11 @@ func (p Plan) ports(b *strings.Builder, s Style) {
 func (p Plan) packets(b *strings.Builder, s Style) {
 	for _, part := range []struct {
 		head, colour string
-		is           func(Change) bool
+		is           func(Planned) bool
 	}{
-		{"PACKETS THAT WOULD GET THROUGH", red, func(c Change) bool { return c.To == "accept" }},
-		{"PACKETS THAT WOULD NOT ANY MORE", yellow, func(c Change) bool { return c.From == "accept" }},
-		{"PACKETS REFUSED IN ANOTHER WAY", dim, func(c Change) bool { return c.From != "accept" && c.To != "accept" }},
+		{"PACKETS THAT WOULD GET THROUGH", red, func(c Planned) bool { return c.To == "accept" }},
+		{"PACKETS THAT WOULD NOT ANY MORE", yellow, func(c Planned) bool { return c.From == "accept" }},
+		{"PACKETS REFUSED IN ANOTHER WAY", dim, func(c Planned) bool { return c.From != "accept" && c.To != "accept" }},
 	} {
 		first := true
 		for _, c := range p.Changes {
@@ -190,12 +219,48 @@ func (p Plan) packets(b *strings.Builder, s Style) {
 			}
 			fmt.Fprintf(b, "      example: %s\n", printable(c.Example))
 			fmt.Fprintf(b, "      now:  %s\n", cut(printable(c.OldRule.line()), s.width()-12))
-			fmt.Fprintf(b, "      then: %s\n", cut(printable(c.NewRule.line()), s.width()-12))
+			fmt.Fprintf(b, "      then: %s\n", cut(printable(c.then(p.File)), s.width()-12))
 		}
 	}
 	if len(p.Changes) == 0 && !p.InForce && len(p.Undecided) == 0 {
 		b.WriteString("\nNo packet would be judged otherwise than now, rates aside.\n")
 	}
+}
+
+// then says what decides about the packets afterwards.
+func (c Planned) then(file string) string {
+	switch {
+	case c.Line > 0:
+		return fmt.Sprintf("%s:%d: %s", file, c.Line, c.Text)
+	case c.Text != "":
+		return c.Text
+	}
+	return c.NewRule.line()
+}
+
+// policyLine finds the line of the policy in the comment of one of its rules.
+var policyLine = regexp.MustCompile(`comment "[^"]*, line (\d+)"`)
+
+// because is the rule that decides; of our own, the line of the policy.
+func (p Plan) because(r Rule) string {
+	if r.Table != "inet "+plan.OwnTable {
+		return r.line()
+	}
+	if strings.Contains(r.Text, `comment "inbound"`) {
+		return "no rule of the policy lets it pass"
+	}
+	if m := policyLine.FindAllStringSubmatch(r.Text, -1); len(m) == 1 {
+		if n, err := strconv.Atoi(m[0][1]); err == nil && n > 0 && n <= len(p.policy) {
+			return fmt.Sprintf("%s:%d: %s", p.File, n, strings.TrimSpace(p.policy[n-1]))
+		}
+	}
+	return r.line()
+}
+
+// withoutNone leaves out of a box that packets may also have no interface: those to
+// or from another host have one.
+func withoutNone(box string) string {
+	return strings.NewReplacer(" in :none,", " in ", " out :none,", " out ", ",:none", "").Replace(box)
 }
 
 // proofs writes what must stay possible.
@@ -219,7 +284,7 @@ func (p Plan) proofs(b *strings.Builder, s Style) {
 		}
 		fmt.Fprintf(b, "      example: %s\n", printable(o.Example))
 		if o.Rule != nil {
-			fmt.Fprintf(b, "      because: %s\n", cut(printable(o.Rule.line()), s.width()-15))
+			fmt.Fprintf(b, "      because: %s\n", cut(printable(p.because(*o.Rule)), s.width()-15))
 		}
 	}
 	if !sessions {
@@ -270,7 +335,7 @@ func (o Proof) line(s Style) string {
 
 // rules writes the native text.
 func (p Plan) rules(b *strings.Builder, s Style) {
-	if p.Rules == "" {
+	if p.Rules == "" || p.Terse {
 		return
 	}
 	what := "table inet sekimori would be replaced"
