@@ -123,7 +123,7 @@ var layers = []layer{
 		pattern: "cmd/sekimori",
 		may: []string{
 			"packet", "policy", "internal/run", "internal/firewall", "internal/firewall/*", "internal/host", "internal/exposure",
-			"internal/compile", "internal/plan", "internal/rehearse", "internal/audit", "internal/audit/words", "internal/report", "internal/observe", "internal/guard", "internal/guard/*",
+			"internal/compile", "internal/plan", "internal/rehearse", "internal/audit", "internal/audit/words", "internal/report", "internal/observe", "internal/observe/rootfs", "internal/guard", "internal/guard/*",
 		},
 		ext: []string{"github.com/spf13/", "golang.org/x/sys/unix"},
 	},
