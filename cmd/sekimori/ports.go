@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -56,55 +54,4 @@ func (l look) ports(ctx context.Context) (view, *exposure.Host, report.Ports, er
 		return nil
 	})
 	return v, h, p, err
-}
-
-// overview is what sekimori shows without a command: ports in short, and what
-// to type next.
-func (l look) overview(ctx context.Context) error {
-	v, h, p, err := l.ports(ctx)
-	if err != nil {
-		return err
-	}
-	if l.format == "json" {
-		return report.JSON(l.out, p)
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n\n", v.title())
-	if err := p.Short(&b, l.style(), h.Interfaces()); err != nil {
-		return err
-	}
-	b.WriteString("\n" + nextSteps(v, p))
-	_, err = l.out.Write([]byte(b.String()))
-	return err
-}
-
-// title names the host.
-func (v view) title() string {
-	s := v.host.System
-	var parts []string
-	for _, p := range []string{s.Hostname, s.PrettyName, s.Kernel} {
-		if p != "" {
-			parts = append(parts, p)
-		}
-	}
-	return strings.Join(parts, " · ")
-}
-
-// nextSteps are the commands that fit what was shown.
-func nextSteps(v view, p report.Ports) string {
-	var b strings.Builder
-	b.WriteString("Next:\n")
-	next := func(command, why string) { fmt.Fprintf(&b, "  %-28s %s\n", command, why) }
-	if v.host.EUID > 0 && len(p.Unseen) > 0 {
-		next("sudo sekimori", "see what is root's to see")
-	}
-	next("sekimori ports", "each socket, with the rule that decides")
-	if len(p.Sockets) > 0 {
-		k := p.Sockets[0]
-		if k.Proto != "raw" {
-			next("sekimori reach "+k.Name(), "who exactly may reach it")
-		}
-	}
-	next("sekimori help", "what else there is")
-	return b.String()
 }
