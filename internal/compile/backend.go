@@ -32,6 +32,7 @@ func backends() []backend {
 		}},
 		xtablesBackend(IPTables, packet.V4, firewall.IPv4),
 		xtablesBackend(IP6Tables, packet.V6, firewall.IPv6),
+		ipfwBackend(),
 		windowsBackend(),
 	}
 }

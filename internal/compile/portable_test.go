@@ -21,6 +21,7 @@ func TestRandomPortable(t *testing.T) {
 	for target, more := range map[compile.Target]policygen.Options{
 		compile.IPTables:  everything,
 		compile.IP6Tables: everything,
+		compile.IPFW:      {Rates: true, Outbound: true, Users: true, Edge: true},
 		compile.Windows:   {Rates: true, Outbound: true, Users: true, Edge: true},
 	} {
 		t.Run(string(target), func(t *testing.T) {

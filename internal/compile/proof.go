@@ -213,7 +213,7 @@ func (p *prover) identify(got packet.Set) (packet.Set, policy.Unknowns, error) {
 	var faults []error
 	for _, key := range sp.UnknownKeys(got) {
 		here := sp.Unknown(key)
-		id := map[string]string{ownerKnown: policy.OwnerKnown, groupKnown: policy.OwnerKnown, published: policy.Published}[key]
+		id := map[string]string{policy.OwnerKnown: policy.OwnerKnown, ownerKnown: policy.OwnerKnown, groupKnown: policy.OwnerKnown, published: policy.Published}[key]
 		if id == "" {
 			l, rate, err := p.limit(key)
 			if err != nil {

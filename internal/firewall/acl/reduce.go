@@ -75,6 +75,25 @@ func anywhere(ps []Peer) []Peer {
 	return out
 }
 
+// EdgeFirst returns the list with the edge's block as the first rules of what comes
+// to the host and leaves it, for firewalls that have no other place for it. Broadcast
+// is not among them.
+func (l *List) EdgeFirst() *List {
+	out := *l
+	if l.Edge == nil {
+		return &out
+	}
+	for way, s := range []**Section{&out.Inbound, &out.Outbound} {
+		with := Section{Default: Accept}
+		if *s != nil {
+			with = **s
+		}
+		with.Rules = slices.Concat(l.Edge.Rules(Way(way)), with.Rules)
+		*s = &with
+	}
+	return &out
+}
+
 // Rules returns the block as rules for a direction, for firewalls that have no
 // other place for it: they must stand before all others. Broadcast is not in them.
 func (e *Edge) Rules(way Way) []Rule {

@@ -271,6 +271,10 @@ func (b *body) oneAddress(w word, f packet.Field) test {
 			b.stopped = true
 			return nil
 		}
+		if pre.Bits() == 0 { // ipfw takes it for any, of both families
+			b.fail(w, "a prefix of no bits: write any, and ipv4 or ipv6 behind it")
+			return nil
+		}
 		ps = append(ps, pre)
 		col += len(part) + 1
 	}
@@ -335,6 +339,10 @@ func (b *body) masked(w word, base, mask string, f packet.Field) test {
 	bits, ok := maskBits(m.As4())
 	if !ok {
 		b.fail(w, "a mask with holes is not understood")
+		return nil
+	}
+	if bits == 0 {
+		b.fail(w, "a prefix of no bits: write any, and ipv4 or ipv6 behind it")
 		return nil
 	}
 	return addresses{f, []netip.Prefix{netip.PrefixFrom(a, bits).Masked()}}

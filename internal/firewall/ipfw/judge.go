@@ -3,6 +3,7 @@ package ipfw
 import (
 	"net/netip"
 	"sort"
+	"strconv"
 	"strings"
 
 	"sekimori/packet"
@@ -40,7 +41,41 @@ const Loopback = "lo0"
 // of the host are those with the type local ([packet.SrcType], [packet.DstType]).
 // Use it inside [packet.Space.Do].
 func (rs *Ruleset) Judge(sp *packet.Space, pass Pass) Verdict {
-	j := &judge{sp: sp, rs: rs, pass: pass, pending: sp.All()}
+	return (&judge{sp: sp, rs: rs, pass: pass, pending: sp.All()}).judge()
+}
+
+// Answers returns the packets of a pass, In or Out, whose answers pass without a
+// state: packets the other way round, by the interface that they came by.
+func (rs *Ruleset) Answers(sp *packet.Space, pass Pass) packet.Set {
+	back := Out
+	if pass == Out {
+		back = In
+	}
+	return (&judge{sp: sp, rs: rs, pass: back, pending: sp.States(packet.New), mirrored: true}).judge().Accept
+}
+
+// Domain are the packets about which ipfw and a firewall with connection tracking
+// can be compared: whole ones, of new and established connections; of ICMP's errors
+// those that everybody lets in (destination unreachable, time exceeded, parameter
+// problem, packet too big), as part of a connection; no ICMP of the other family.
+func Domain(sp *packet.Space) packet.Set {
+	j := &judge{sp: sp}
+	errors := j.number(packet.Protocol, 1).And(sp.Values(packet.SrcPort, types(3, 3), types(11, 12)))
+	others := j.number(packet.Protocol, 1).And(sp.Values(packet.SrcPort, types(4, 5))).Or(j.number(packet.Protocol, 58))
+	whole := sp.Values(packet.Fragment, packet.Range{Lo: 0, Hi: 0}, packet.Range{Lo: 0x4000, Hi: 0x4000})
+	if sp.Family() == packet.V6 {
+		errors = j.number(packet.Protocol, 58).And(sp.Values(packet.SrcPort, types(1, 4)))
+		others = j.number(packet.Protocol, 1)
+		whole = sp.Values(packet.Fragment, packet.Range{Lo: 0, Hi: 0})
+	}
+	return sp.If(errors, sp.States(packet.Related), sp.States(packet.New|packet.Established)).Minus(others).And(whole)
+}
+
+// types is a range of ICMP types with all their codes.
+func types(lo, hi uint64) packet.Range { return packet.Range{Lo: lo << 8, Hi: hi<<8 | 0xff} }
+
+func (j *judge) judge() Verdict {
+	sp, rs := j.sp, j.rs
 	j.v = Verdict{Accept: sp.None(), Deny: sp.None(), Keep: sp.None()}
 	skipped := map[int]packet.Set{} // packets that come back at a rule
 	for i, r := range rs.Rules {
@@ -72,7 +107,10 @@ type judge struct {
 	pass    Pass
 	pending packet.Set // what no rule has decided yet
 	v       Verdict
-	tables  map[inTable]packet.Set
+	// mirrored is true for answers: what is asked about a packet's source holds for
+	// the destination of the one that it answers.
+	mirrored bool
+	tables   map[inTable]packet.Set
 }
 
 // after is the index of the rule that skipto goes to: the first behind rule i
@@ -144,6 +182,32 @@ func (j *judge) later() packet.Set {
 	return s
 }
 
+// side returns the field of the packet in question that a test looks at.
+func (j *judge) side(f packet.Field) packet.Field {
+	if !j.mirrored {
+		return f
+	}
+	switch f {
+	case packet.Src:
+		return packet.Dst
+	case packet.Dst:
+		return packet.Src
+	case packet.SrcPort:
+		return packet.DstPort
+	case packet.DstPort:
+		return packet.SrcPort
+	case packet.SrcType:
+		return packet.DstType
+	case packet.DstType:
+		return packet.SrcType
+	case packet.InInterface:
+		return packet.OutInterface
+	case packet.OutInterface:
+		return packet.InInterface
+	}
+	return f
+}
+
 func (j *judge) number(f packet.Field, n int) packet.Set {
 	return j.sp.Values(f, packet.Range{Lo: uint64(n), Hi: uint64(n)})
 }
@@ -178,9 +242,9 @@ func (t self) match(j *judge) packet.Set {
 		return j.sp.None()
 	}
 	if t.field == packet.Src {
-		return j.number(packet.SrcType, rtnLocal)
+		return j.number(j.side(packet.SrcType), rtnLocal)
 	}
-	return j.number(packet.DstType, rtnLocal)
+	return j.number(j.side(packet.DstType), rtnLocal)
 }
 
 type addresses struct {
@@ -188,7 +252,7 @@ type addresses struct {
 	prefixes []netip.Prefix
 }
 
-func (t addresses) match(j *judge) packet.Set { return j.sp.Prefixes(t.field, t.prefixes...) }
+func (t addresses) match(j *judge) packet.Set { return j.sp.Prefixes(j.side(t.field), t.prefixes...) }
 
 type inTable struct {
 	field packet.Field
@@ -202,7 +266,7 @@ func (t inTable) match(j *judge) packet.Set {
 	if j.tables == nil {
 		j.tables = map[inTable]packet.Set{}
 	}
-	j.tables[t] = j.sp.Prefixes(t.field, j.rs.Tables[t.name].Prefixes...)
+	j.tables[t] = j.sp.Prefixes(j.side(t.field), j.rs.Tables[t.name].Prefixes...)
 	return j.tables[t]
 }
 
@@ -214,7 +278,7 @@ type ports struct {
 // match: only these protocols have ports for ipfw, and only in a first fragment.
 func (t ports) match(j *judge) packet.Set {
 	having := j.number(packet.Protocol, 6).Or(j.number(packet.Protocol, 17)).Or(j.number(packet.Protocol, 132)).Or(j.number(packet.Protocol, 136))
-	return having.Minus(j.later()).And(j.sp.Values(t.field, t.ranges...))
+	return having.Minus(j.later()).And(j.sp.Values(j.side(t.field), t.ranges...))
 }
 
 type direction struct{ in bool }
@@ -240,7 +304,7 @@ func (t iface) match(j *judge) packet.Set {
 	if field == packet.InInterface && j.pass == Out || field == packet.OutInterface && j.pass == In {
 		return j.sp.None()
 	}
-	return j.sp.Interfaces(field, func(name string) bool {
+	return j.sp.Interfaces(j.side(field), func(name string) bool {
 		if name == "lo" {
 			name = Loopback
 		}
@@ -286,12 +350,23 @@ func (t icmpTypes) match(j *judge) packet.Set {
 	return j.number(packet.Protocol, t.proto).Minus(j.later()).And(j.sp.Values(packet.SrcPort, t.ranges...))
 }
 
-// owner is the user or group of a socket, of which only TCP and UDP have one.
-type owner struct{ text string }
+// OwnerKnown is the unknown for packets that a process of this host sent.
+const OwnerKnown = "owner known"
+
+// owner is the user or group of a socket, of which only TCP and UDP have one:
+// field is "meta skuid" or "meta skgid".
+type owner struct {
+	field string
+	id    string
+}
 
 func (t owner) match(j *judge) packet.Set {
 	having := j.number(packet.Protocol, 6).Or(j.number(packet.Protocol, 17)).Minus(j.later())
-	return having.And(j.sp.Unknown(t.text))
+	n, err := strconv.ParseUint(t.id, 10, 32)
+	if err != nil { // who that is, is for the host to say
+		return having.And(j.sp.Unknown(t.field + " " + t.id))
+	}
+	return having.And(j.sp.Unknown(OwnerKnown)).And(j.sp.Values(j.sp.Extra(t.field, 32), packet.Range{Lo: n, Hi: n}))
 }
 
 // varies is a test whose answer is not in the packet.

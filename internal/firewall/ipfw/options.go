@@ -182,5 +182,5 @@ func (b *body) owner(w word) test {
 		b.fail(n, "%q is not a user or group", n.s)
 		return nil
 	}
-	return owner{w.s + " " + n.s}
+	return owner{"meta sk" + w.s, n.s}
 }

@@ -2,6 +2,7 @@ package ipfw
 
 import (
 	"net/netip"
+	"slices"
 
 	"sekimori/packet"
 )
@@ -71,4 +72,30 @@ type pattern struct {
 // the answer is yes, where it can be asked at all.
 type test interface {
 	match(j *judge) packet.Set
+}
+
+// Interfaces are the names of interfaces that rules mention, with a * at the end of
+// patterns, and lo for the loopback interface.
+func (rs *Ruleset) Interfaces() []string {
+	var out []string
+	for _, r := range rs.Rules {
+		for _, ps := range r.when {
+			for _, p := range ps {
+				t, ok := p.test.(iface)
+				if !ok || t.name == "" {
+					continue
+				}
+				name := t.name
+				if name == Loopback {
+					name = "lo"
+				}
+				if t.prefix {
+					name += "*"
+				}
+				out = append(out, name)
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }

@@ -21,7 +21,7 @@ const Target = "windows"
 // rules. An outbound that allows what no rule matches is the other way round: its
 // refusals are block rules.
 func Write(l *acl.List, o acl.Options) ([]acl.File, error) {
-	reduced, bad := l.Reduced(Target, cannot)
+	reduced, bad := l.EdgeFirst().Reduced(Target, cannot)
 	if l.Edge != nil && l.Edge.Broadcast { // nothing that is less can be said instead
 		return nil, append(bad, &acl.Unsupported{Target: Target, What: "broadcast at the edge", Origin: l.Edge.Origin})
 	}
@@ -31,22 +31,13 @@ func Write(l *acl.List, o acl.Options) ([]acl.File, error) {
 	}
 	w := &writer{exclusive: o.Exclusive}
 	for _, s := range []struct {
-		way acl.Way
-		dir Direction
-		sec *acl.Section
-	}{{acl.ToHost, In, reduced.Inbound}, {acl.FromHost, Out, reduced.Outbound}} {
-		sec := s.sec
-		if sec == nil && l.Edge != nil {
-			sec = &acl.Section{Default: acl.Accept}
-		}
-		if sec == nil {
+		dir      Direction
+		sec, was *acl.Section
+	}{{In, reduced.Inbound, l.Inbound}, {Out, reduced.Outbound, l.Outbound}} {
+		if s.sec == nil {
 			continue
 		}
-		rules := sec.Rules
-		if l.Edge != nil {
-			rules = slices.Concat(l.Edge.Rules(s.way), rules)
-		}
-		more, open, err := w.section(s.dir, rules, sec.Default)
+		more, open, err := w.section(s.dir, s.sec.Rules, s.sec.Default)
 		if err != nil {
 			return nil, err
 		}
@@ -54,7 +45,7 @@ func Write(l *acl.List, o acl.Options) ([]acl.File, error) {
 		if open {
 			return nil, bad
 		}
-		w.defaults[s.dir] = def(s.sec)
+		w.defaults[s.dir] = def(s.was)
 	}
 	if len(bad) > 0 && !o.Degrade {
 		return nil, bad
