@@ -100,6 +100,7 @@ var layers = []layer{
 		may:     []string{"internal/run", "internal/host", "internal/host/sshd", "internal/host/sudoers", "internal/observe/rootfs"},
 	},
 	{pattern: "internal/observe/lz4", pure: true},
+	{pattern: "internal/observe/integrity", may: []string{"internal/host", "internal/observe/pkgdb", "internal/observe/rootfs"}},
 	{pattern: "internal/observe/machine", may: []string{"internal/host", "internal/observe/rootfs"}},
 	{
 		pattern: "internal/observe/updates",
@@ -132,6 +133,7 @@ var layers = []layer{
 // onlyTests are the modules that tests, and nothing but tests, may import.
 var onlyTests = []string{
 	"github.com/google/go-cmp/", "github.com/rogpeppe/go-internal/", "pgregory.net/rapid", "go.uber.org/goleak",
+	"github.com/santhosh-tekuri/jsonschema/",
 }
 
 // impure lists the standard packages that a pure package must not import.

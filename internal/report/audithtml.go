@@ -50,10 +50,7 @@ func (a Audit) HTML(w io.Writer) error {
 		p.Facts = append(p.Facts, pageFact{f.name, f.value, f.note})
 	}
 	hash := "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
-	t, err := template.New("audit").Funcs(template.FuncMap{
-		"ui":   a.words.UI,
-		"long": func(lines list[string]) bool { return len(lines) > 12 },
-	}).Parse(auditPage)
+	t, err := template.New("audit").Funcs(template.FuncMap{"ui": a.words.UI}).Parse(auditPage)
 	if err != nil {
 		return fmt.Errorf("the page of an audit: %w", err)
 	}
