@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -22,7 +23,18 @@ func Prove(target Target, reading Reading, r *Result, f *policy.File, lists List
 			return err
 		}
 	}
-	return nil
+	return fmt.Errorf("unknown target %q", target)
+}
+
+// Reprove proves files that Compile has returned, or that somebody has changed since.
+func Reprove(target Target, files []acl.File, r *Result, f *policy.File, lists Lists, host policy.Host) error {
+	for _, b := range backends() {
+		if b.target == target {
+			_, err := prove(b, files, f, lists, host, r.List, !r.Proof.Equivalent)
+			return err
+		}
+	}
+	return fmt.Errorf("unknown target %q", target)
 }
 
 // Loaded is the reading of what a kernel holds after nft has loaded a compiled
