@@ -38,7 +38,7 @@ func pasteBlock(target compile.Target, files []acl.File, complete bool) []byte {
 		}
 		return b.Bytes()
 	}
-	b.WriteString("# Paste into a root shell: it writes the files, checks and loads them, and has them loaded at boot.\n(set -e\n")
+	b.WriteString("# Paste into a root shell (sh, bash, zsh): it writes the files, checks and loads them, and has them loaded at boot.\n(set -e\n")
 	dirs := map[string]bool{}
 	for _, f := range files {
 		if d := path.Dir(place.of(f)); !dirs[d] {
@@ -56,8 +56,14 @@ func pasteBlock(target compile.Target, files []acl.File, complete bool) []byte {
 		b.WriteString(line + "\n")
 	}
 	if place.unit != "" {
+		b.WriteString("if command -v systemctl >/dev/null; then\n")
 		hereDocument(&b, "/etc/systemd/system/"+place.unitName, []byte(place.unit))
 		fmt.Fprintf(&b, "systemctl daemon-reload\nsystemctl enable %s\n", place.unitName)
+		b.WriteString("else\necho 'There is no systemd here: have your system run this at boot:'\n")
+		for _, c := range place.starts {
+			fmt.Fprintf(&b, "echo '  %s'\n", c)
+		}
+		b.WriteString("fi\n")
 	}
 	b.WriteString(")\n")
 	return b.Bytes()
@@ -82,6 +88,7 @@ type place struct {
 	rename         map[string]string // other names than their own
 	load, boot     []string
 	unit, unitName string
+	starts         []string // what the unit runs
 }
 
 func (p place) of(f acl.File) string {
@@ -110,9 +117,19 @@ func placeOf(target compile.Target, files []acl.File, complete bool) place {
 		}
 		var sets []string
 		for _, f := range files[1:] {
-			sets = append(sets, "ipset -exist restore < "+p.of(f))
+			if strings.HasSuffix(f.Name, ".sh") { // does all of it, as often as one likes
+				p.load = []string{"sh " + p.of(f)}
+				p.loadedAtBoot("sekimori-"+string(target)+".service", p.load)
+				return p
+			}
+			if strings.HasSuffix(f.Name, ".ipset") {
+				sets = append(sets, "ipset -exist restore < "+p.of(f))
+			}
 		}
 		p.load = append(append([]string{}, sets...), restore+keep+" --test < "+first, restore+keep+" < "+first)
+		if !complete {
+			p.load = append(p.load, oneJump(strings.TrimSuffix(restore, "-restore"), files[0].Text)...)
+		}
 		if complete && len(sets) == 0 {
 			// What iptables-persistent and the iptables service of Red Hat load.
 			p.boot = []string{
@@ -131,6 +148,24 @@ func placeOf(target compile.Target, files []acl.File, complete bool) place {
 	return p
 }
 
+// oneJump removes the jumps of an earlier time from other people's chains: those of
+// the text come first, and nothing is ever without one.
+func oneJump(tool string, text []byte) []string {
+	var out []string
+	table := ""
+	for line := range strings.Lines(string(text)) {
+		f := strings.Fields(line)
+		switch {
+		case len(f) == 1 && strings.HasPrefix(f[0], "*"):
+			table = f[0][1:]
+		case len(f) == 4 && f[0] == "-I" && f[2] == "-j":
+			ask := fmt.Sprintf("%s -t %s", tool, table)
+			out = append(out, fmt.Sprintf(`while [ "$(%s -S %s | grep -c -- '-j %s$')" -gt 1 ]; do %s -D %s -j %s; done`, ask, f[1], f[3], ask, f[1], f[3]))
+		}
+	}
+	return out
+}
+
 // loadedAtBoot adds a unit of systemd that loads the rules before any network is
 // up.
 func (p *place) loadedAtBoot(name string, commands []string) {
@@ -138,7 +173,7 @@ func (p *place) loadedAtBoot(name string, commands []string) {
 	for _, c := range commands {
 		fmt.Fprintf(&starts, "ExecStart=/bin/sh -c '%s'\n", c)
 	}
-	p.unitName = name
+	p.unitName, p.starts = name, commands
 	p.unit = `[Unit]
 Description=Packet filter rules compiled by sekimori
 DefaultDependencies=no
