@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"sekimori/internal/compile"
@@ -127,6 +128,9 @@ func (w *world) loadXT(t testing.TB, files []acl.File, loader string, complete b
 	}
 	for range 2 {
 		for _, f := range files[1:] {
+			if !strings.HasSuffix(f.Name, ".ipset") {
+				continue
+			}
 			w.ipsets = true
 			lab.RunInput(t, string(f.Text), "ipset", "restore")
 		}

@@ -20,10 +20,13 @@ import (
 // place is none that could be compared with a policy's, and is not among Limits.
 func Read(family firewall.Family, files []acl.File) (*firewall.Ruleset, map[string]acl.Limit, error) {
 	p := newParser(family)
-	if len(files) > 1 {
-		sets, err := ParseSets(files[1].Text)
+	for _, f := range files[1:] {
+		if !strings.HasSuffix(f.Name, ".ipset") {
+			continue
+		}
+		sets, err := ParseSets(f.Text)
 		if err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", files[1].Name, err)
+			return nil, nil, fmt.Errorf("%s: %w", f.Name, err)
 		}
 		p.sets = sets
 	}

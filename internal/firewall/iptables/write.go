@@ -172,6 +172,9 @@ func (w *writer) pass() string {
 func (w *writer) files() []acl.File {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# %s-restore%s, written by sekimori\n", w.target(), map[bool]string{false: " --noflush"}[w.o.Complete])
+	if !w.o.Complete && !w.o.Separate {
+		b.WriteString("# Each time it is loaded it puts one more jump to our chains at the head of a chain; sekimori compile -o writes a script that leaves one.\n")
+	}
 	if len(w.bad) > 0 {
 		b.WriteString("# NOT EQUIVALENT to the policy: it admits less, because this firewall has no words for\n")
 		for _, u := range w.bad {
@@ -195,7 +198,34 @@ func (w *writer) files() []acl.File {
 	if len(w.sets) > 0 {
 		files = append(files, acl.File{Name: "sekimori." + w.target() + ".ipset", Text: w.setsText()})
 	}
+	if w.o.Separate && !w.o.Complete {
+		files = append(files, acl.File{Name: "sekimori." + w.target() + ".sh", Text: w.loader()})
+	}
 	return files
+}
+
+// loader is a script that loads the files beside it. iptables-restore has no way to
+// say that a jump is to be there once, so the script takes away all but one.
+func (w *writer) loader() []byte {
+	var b bytes.Buffer
+	restore, file := w.target()+"-restore --noflush", "sekimori."+w.target()
+	fmt.Fprintf(&b, "#!/bin/sh\n# Loads the rules beside it. Loaded again, they replace those of before, table by table.\nset -e\ncd \"$(dirname \"$0\")\"\n")
+	if len(w.sets) > 0 {
+		fmt.Fprintf(&b, "ipset -exist restore < %s.ipset\n", file)
+	}
+	fmt.Fprintf(&b, "%s --test < %s\n%s < %s\n", restore, file, restore, file)
+	fmt.Fprintf(&b, "once() {\n\twhile [ \"$(%s -w -t \"$1\" -S \"$2\" | grep -cxF -e \"-A $2 -j $3\")\" -gt 1 ]; do\n\t\t%s -w -t \"$1\" -D \"$2\" -j \"$3\"\n\tdone\n}\n", w.target(), w.target())
+	for _, name := range []string{"raw", "mangle", "nat", "filter"} {
+		t := w.tables[name]
+		if t == nil {
+			continue
+		}
+		for _, j := range t.jumps {
+			f := strings.Fields(j) // -I CHAIN -j OURS
+			fmt.Fprintf(&b, "once %s %s %s\n", name, f[1], f[3])
+		}
+	}
+	return b.Bytes()
 }
 
 // whole declares the chains of the filter table that nothing is said about.
