@@ -25,7 +25,8 @@ type Rule struct {
 	// Evidence is how many lines a decision carries; 0 means 5, less than 0 none.
 	Evidence int
 	// EvidenceSize bounds the memory, in bytes, for the lines and names of all
-	// sources together, of which the oldest are forgotten first; 0 means 8 MiB.
+	// sources together, of which the oldest are forgotten first; 0 means 4 MiB,
+	// which is about 40,000 failures.
 	EvidenceSize int
 	// Estimate counts as fail2ban does.
 	Estimate bool
@@ -37,7 +38,7 @@ const Forever time.Duration = 1<<63 - 1
 const (
 	defaultSources  = 100_000
 	defaultEvidence = 5
-	defaultSize     = 8 << 20
+	defaultSize     = 4 << 20
 	// ip6Bits is the width by which IPv6 sources are counted and refused.
 	ip6Bits = 64
 )

@@ -9,6 +9,7 @@ package replay
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -114,6 +115,7 @@ type stream struct {
 	current *File
 	files   []*File
 	queue   []event
+	taken   int // of queue
 	total   *uint64
 	result  *Result
 	newest  float64
@@ -152,9 +154,9 @@ func Run(ctx context.Context, inputs []Input, o Options) (*Result, error) {
 		if s == nil {
 			break
 		}
-		e := s.queue[0]
-		s.queue = s.queue[1:]
-		t.count(&e, &o, states[e.jail])
+		e := &s.queue[s.taken]
+		s.taken++
+		t.count(e, &o, states[e.jail])
 	}
 	for _, s := range streams {
 		for _, f := range s.files {
@@ -179,12 +181,12 @@ func Run(ctx context.Context, inputs []Input, o Options) (*Result, error) {
 func earliest(ctx context.Context, streams []*stream) (*stream, error) {
 	var best *stream
 	for _, s := range streams {
-		if len(s.queue) == 0 {
+		if s.taken == len(s.queue) {
 			if err := s.fill(ctx); err != nil {
 				return nil, err
 			}
 		}
-		if len(s.queue) > 0 && (best == nil || s.queue[0].time < best.queue[0].time) {
+		if s.taken < len(s.queue) && (best == nil || s.queue[s.taken].time < best.queue[best.taken].time) {
 			best = s
 		}
 	}
@@ -193,7 +195,7 @@ func earliest(ctx context.Context, streams []*stream) (*stream, error) {
 
 // fill reads until there is a failure.
 func (s *stream) fill(ctx context.Context) error {
-	for len(s.queue) == 0 {
+	for s.queue, s.taken = s.queue[:0], 0; len(s.queue) == 0; {
 		if s.reader == nil {
 			if len(s.inputs) == 0 {
 				return nil
@@ -369,28 +371,36 @@ func Network(p netip.Prefix) netip.Prefix {
 	return n
 }
 
-// Networks adds up sources by their networks, those who failed most first.
+// Networks adds up sources by their networks, those who failed most first. Users
+// is the number of sources.
 func (r *Result) Networks() []Source {
-	by := map[netip.Prefix]*Source{}
-	for _, s := range r.Sources {
-		n := by[Network(s.Prefix)]
-		if n == nil {
-			n = &Source{Prefix: Network(s.Prefix), First: s.First, Last: s.Last}
-			by[n.Prefix] = n
+	order := make([]int32, len(r.Sources))
+	for i := range order {
+		order[i] = int32(i)
+	}
+	slices.SortFunc(order, func(i, j int32) int { return comparePrefix(r.Sources[i].Prefix, r.Sources[j].Prefix) })
+	count := 0
+	for i, n := range order {
+		if i == 0 || Network(r.Sources[order[i-1]].Prefix) != Network(r.Sources[n].Prefix) {
+			count++
 		}
+	}
+	out := make([]Source, 0, count)
+	for _, i := range order {
+		s := &r.Sources[i]
+		if len(out) == 0 || out[len(out)-1].Prefix != Network(s.Prefix) {
+			out = append(out, Source{Prefix: Network(s.Prefix), First: s.First, Last: s.Last})
+		}
+		n := &out[len(out)-1]
 		n.Failures += s.Failures
 		n.Refused += s.Refused
-		n.Users++ // of sources, here
+		n.Users++
 		if s.First.Before(n.First) {
 			n.First = s.First
 		}
 		if s.Last.After(n.Last) {
 			n.Last = s.Last
 		}
-	}
-	out := make([]Source, 0, len(by))
-	for _, n := range by {
-		out = append(out, *n)
 	}
 	sortSources(out)
 	return out
@@ -411,6 +421,9 @@ func sortSources(s []Source) {
 // clean makes a line of a log fit to be shown: no control characters, no bytes
 // that are not UTF-8.
 func clean(s string) string {
+	if plain(s) {
+		return s
+	}
 	if !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f || r == 0xfffd || r >= 0x80 && r < 0xa0 }) {
 		return s
 	}
@@ -425,9 +438,24 @@ func clean(s string) string {
 	return b.String()
 }
 
+// plain reports whether s is nothing but printable ASCII.
+func plain(s string) bool {
+	for i := range len(s) {
+		if s[i]-' ' >= 0x7f-' ' {
+			return false
+		}
+	}
+	return true
+}
+
 // Memory returns a Input of a log that is in memory.
 func Memory(name string, data []byte, newest time.Time) Input {
 	return Input{Name: name, Newest: newest, Open: func() (io.ReadCloser, error) {
 		return io.NopCloser(bytes.NewReader(data)), nil
 	}}
+}
+
+// comparePrefix sorts by address, of the same one the widest network first.
+func comparePrefix(a, b netip.Prefix) int {
+	return cmp.Or(a.Addr().Compare(b.Addr()), a.Bits()-b.Bits())
 }

@@ -2,6 +2,7 @@ package replay
 
 import (
 	"cmp"
+	"hash/maphash"
 	"net/netip"
 	"slices"
 	"strings"
@@ -15,8 +16,7 @@ import (
 type tally struct {
 	result  *Result
 	jails   []Jail
-	by      map[address]int32 // index of sources
-	sources []sourceTally
+	sources pieces
 	names   map[string]int32 // index of users
 	users   []userTally
 	links   []link
@@ -55,6 +55,54 @@ type userTally struct {
 	from     list
 }
 
+// A pieces is a list of sources in pieces of memory, so that it is not there
+// twice when it grows, with an index by their addresses.
+type pieces struct {
+	all   [][]sourceTally
+	n     int32
+	index []int32 // places plus one by the hash of the address, 0 for none; a power of two
+	seed  maphash.Seed
+}
+
+const pieceSize = 1024
+
+func (p *pieces) at(i int32) *sourceTally { return &p.all[i/pieceSize][i%pieceSize] }
+
+// place returns where in the index a stands, or would.
+func (p *pieces) place(a address) int {
+	mask := len(p.index) - 1
+	at := int(maphash.Comparable(p.seed, a)) & mask
+	for p.index[at] > 0 && p.at(p.index[at]-1).address != a {
+		at = (at + 1) & mask
+	}
+	return at
+}
+
+// find returns the place of a; -1 if there is none.
+func (p *pieces) find(a address) int32 {
+	if p.n == 0 {
+		return -1
+	}
+	return p.index[p.place(a)] - 1
+}
+
+// add appends a source that is not there.
+func (p *pieces) add(s sourceTally) int32 {
+	if int(p.n/pieceSize) == len(p.all) {
+		p.all = append(p.all, make([]sourceTally, pieceSize))
+	}
+	if 2*int(p.n) >= len(p.index) {
+		p.index = make([]int32, max(64, 2*len(p.index)))
+		for i := range p.n {
+			p.index[p.place(p.at(i).address)] = i + 1
+		}
+	}
+	p.index[p.place(s.address)] = p.n + 1
+	*p.at(p.n) = s
+	p.n++
+	return p.n - 1
+}
+
 // A list is a few different numbers, linked in tally.links.
 type list struct {
 	head  int32 // index of the first link plus one; 0 for none
@@ -66,21 +114,44 @@ type link struct{ value, next int32 }
 // maxDifferent bounds how many different things are counted as such.
 const maxDifferent = 100
 
-// add puts v into l, unless it is there or l is full.
-func (t *tally) add(l *list, v int32) {
+// has reports whether v is in l.
+func (t *tally) has(l list, v int32) bool {
 	for i := l.head; i > 0; i = t.links[i-1].next {
 		if t.links[i-1].value == v {
-			return
+			return true
 		}
 	}
+	return false
+}
+
+// add puts v, which is not in l, into it, unless l is full.
+func (t *tally) add(l *list, v int32) {
 	if l.count < maxDifferent {
 		t.links = append(t.links, link{v, l.head})
 		l.head, l.count = int32(len(t.links)), l.count+1
 	}
 }
 
+// pair notes that a source has tried a name, which is in the lists of both or of
+// none, but for those that are full: the shorter one tells.
+func (t *tally) pair(source, user *list, s, u int32) {
+	fullSource, fullUser := source.count == maxDifferent, user.count == maxDifferent
+	switch {
+	case fullSource && fullUser:
+		return
+	case fullUser || !fullSource && source.count <= user.count:
+		if t.has(*source, u) {
+			return
+		}
+	case t.has(*user, s):
+		return
+	}
+	t.add(source, u)
+	t.add(user, s)
+}
+
 func newTally(r *Result, jails []Jail) *tally {
-	return &tally{result: r, jails: jails, by: map[address]int32{}, names: map[string]int32{}}
+	return &tally{result: r, jails: jails, sources: pieces{seed: maphash.MakeSeed()}, names: map[string]int32{}}
 }
 
 // count adds a failure, and asks the guard.
@@ -110,8 +181,8 @@ func (t *tally) count(e *event, o *Options, st *guard.State) {
 	}
 	if source < 0 {
 		r.Others++
-	} else {
-		t.add(&t.sources[source].jails, int32(e.jail))
+	} else if jails := &t.sources.at(source).jails; !t.has(*jails, int32(e.jail)) {
+		t.add(jails, int32(e.jail))
 	}
 	d, ok := st.Failure(guard.Event{Time: at, Source: e.addr, Service: o.Jails[e.jail].Name, User: user, Line: clean(e.line)}, at)
 	if !ok {
@@ -119,7 +190,7 @@ func (t *tally) count(e *event, o *Options, st *guard.State) {
 	}
 	r.Decisions = append(r.Decisions, d)
 	if source >= 0 && d.Refused {
-		t.sources[source].refused++
+		t.sources.at(source).refused++
 	}
 }
 
@@ -129,16 +200,14 @@ func (t *tally) source(p netip.Prefix, at int64) int32 {
 		return -1
 	}
 	a := addressOf(p)
-	i, ok := t.by[a]
-	if !ok {
-		if len(t.sources) >= maxTracked {
+	i := t.sources.find(a)
+	if i < 0 {
+		if t.sources.n >= maxTracked {
 			return -1
 		}
-		i = int32(len(t.sources))
-		t.sources = append(t.sources, sourceTally{address: a, first: at, last: at})
-		t.by[a] = i
+		i = t.sources.add(sourceTally{address: a, first: at, last: at})
 	}
-	s := &t.sources[i]
+	s := t.sources.at(i)
 	s.failures++
 	s.first, s.last = min(s.first, at), max(s.last, at)
 	return i
@@ -161,26 +230,24 @@ func (t *tally) tried(name string, source int32) {
 	}
 	t.users[i].failures++
 	if source >= 0 {
-		t.add(&t.users[i].from, source)
-		t.add(&t.sources[source].users, i)
+		t.pair(&t.sources.at(source).users, &t.users[i].from, source, i)
 	}
 }
 
 // finish lists what was counted, those who failed most first.
 func (t *tally) finish() {
-	clear(t.by)
-	slices.SortFunc(t.sources, func(a, b sourceTally) int {
-		return cmp.Or(cmp.Compare(b.failures, a.failures), a.prefix().Addr().Compare(b.prefix().Addr()), cmp.Compare(a.bits, b.bits))
-	})
-	services := map[int32][]string{} // by the head of the list: most sources have one service
-	t.result.Sources = make([]Source, len(t.sources))
-	for i := range t.sources {
-		s := &t.sources[i]
-		t.result.Sources[i] = Source{
+	t.names, t.sources.index = nil, nil
+	services := map[int32][]string{} // by the only jail: most sources have one
+	t.result.Sources = make([]Source, 0, t.sources.n)
+	for i := range t.sources.n {
+		s := t.sources.at(i)
+		t.result.Sources = append(t.result.Sources, Source{
 			Prefix: s.prefix(), Failures: int(s.failures), First: time.Unix(0, s.first).UTC(), Last: time.Unix(0, s.last).UTC(),
 			Services: t.services(s.jails, services), Users: int(s.users.count), Refused: int(s.refused),
-		}
+		})
 	}
+	t.sources.all = nil
+	sortSources(t.result.Sources)
 	slices.SortFunc(t.users, func(a, b userTally) int {
 		return cmp.Or(cmp.Compare(b.failures, a.failures), cmp.Compare(a.name, b.name))
 	})
