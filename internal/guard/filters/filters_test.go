@@ -88,7 +88,9 @@ func TestJournalEntriesHaveToBeOfTheService(t *testing.T) {
 }
 
 // A sample file has lines "+ADDRESS USER<tab>line" of what must be found,
-// "-<tab>line" of what must not, "=MODE" for the mode of what follows.
+// "-<tab>line" of what must not, "=MODE" for the mode of what follows, which also
+// forgets the sessions before. What stands below "# As ... wrote them" is from such a
+// server: it was attacked on a loopback network with addresses of documentation.
 func TestSamples(t *testing.T) {
 	for _, e := range All() {
 		data, err := os.ReadFile("samples/" + e.Name)
