@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -89,6 +90,9 @@ func (r replayer) run(ctx context.Context, names []string) error {
 	if o.Since, err = sinceWhen(r.since, time.Now()); err != nil {
 		return err
 	}
+	// What is kept of many sources has few pointers: looking for garbage often
+	// costs little time, and memory is not taken for what is garbage.
+	defer debug.SetGCPercent(debug.SetGCPercent(25))
 	bar := newBar(r.streams, inputs)
 	o.Progress = bar.lines
 	res, err := replay.Run(ctx, bar.watch(inputs), o)
