@@ -8,6 +8,7 @@ import (
 
 	"sekimori/internal/host"
 	"sekimori/internal/observe/accounts"
+	"sekimori/internal/observe/integrity"
 	"sekimori/internal/observe/machine"
 	"sekimori/internal/observe/services"
 	"sekimori/internal/observe/updates"
@@ -92,6 +93,7 @@ func (a *audit) finish(c *collector) {
 		c.unseen(put(c.snap)...)
 	}
 	c.snap.Updates.Stale = stale
+	c.packages(a.ctx)
 	join(c.snap, c.values)
 }
 
@@ -140,6 +142,14 @@ func (c *collector) parts() []part {
 				s.Settings, s.Kernel, s.Mounts, s.Provider = r.Settings, r.Kernel, r.Mounts, r.Provider
 				c.values = r.Sysctls
 				return r.Unseen
+			}
+		}},
+		{host.SectionIntegrity, func(ctx context.Context) found {
+			mounts := machine.Mounts(c.files)
+			r, notes := integrity.Read(ctx, c.files, mounts, c.options.Deep)
+			return func(s *host.Snapshot) []host.Unseen {
+				s.Integrity = r
+				return notes
 			}
 		}},
 		{host.SectionUnits, func(ctx context.Context) found {

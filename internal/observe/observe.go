@@ -150,7 +150,9 @@ func (c *collector) processes(ctx context.Context, o owners) {
 	var notes []host.Unseen
 	c.snap.Containers, notes = readContainers(c.files, ids)
 	c.unseen(notes...)
-	c.packages(ctx)
+	if !c.options.Audit {
+		c.packages(ctx) // an audit asks about more files, at its end
+	}
 }
 
 // connections sorts and counts the TCP connections that are open.

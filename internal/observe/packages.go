@@ -7,7 +7,8 @@ import (
 	"sekimori/internal/observe/pkgdb"
 )
 
-// packages names the package of each process's binary. A process in a container
+// packages names the package of each process's binary, and of each file that gives
+// rights. A process in a container
 // sees other files under the same names, so its binary is in no package of ours.
 func (c *collector) packages(ctx context.Context) {
 	var paths []string
@@ -15,6 +16,9 @@ func (c *collector) packages(ctx context.Context) {
 		if hostPath(p) {
 			paths = append(paths, p.Exe)
 		}
+	}
+	for _, f := range c.snap.Integrity.SetID {
+		paths = append(paths, f.Path)
 	}
 	owners, errs := pkgdb.Owners(ctx, c.files, paths)
 	for _, err := range errs {
@@ -25,5 +29,9 @@ func (c *collector) packages(ctx context.Context) {
 		if owner, ok := owners[p.Exe]; ok && hostPath(*p) {
 			p.Package, p.Version, p.Manager = owner.Name, owner.Version, owner.Manager
 		}
+	}
+	for i := range c.snap.Integrity.SetID {
+		f := &c.snap.Integrity.SetID[i]
+		f.Package, f.Manager = owners[f.Path].Name, owners[f.Path].Manager
 	}
 }

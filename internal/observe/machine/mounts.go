@@ -13,6 +13,15 @@ import (
 // maxMounts bounds the mounts that are kept.
 const maxMounts = 5000
 
+// Mounts gives what is mounted.
+func Mounts(f rootfs.FS) []host.Mount {
+	data, err := f.Proc("proc/self/mountinfo")
+	if err != nil {
+		return nil
+	}
+	return parseMountinfo(string(data))
+}
+
 // readMounts reads what is mounted, and what fstab would mount beside that.
 func readMounts(f rootfs.FS, n *notes) []host.Mount {
 	var out []host.Mount
