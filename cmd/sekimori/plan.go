@@ -15,6 +15,7 @@ import (
 	nftables "sekimori/internal/firewall/nft"
 	"sekimori/internal/plan"
 	"sekimori/internal/report"
+	"sekimori/policy"
 )
 
 // planner is the command that shows what a policy would change.
@@ -69,30 +70,14 @@ func (c *planner) run(ctx context.Context, name string) error {
 	if c.only == "edge" {
 		return c.edge(f, v)
 	}
-	facts := plan.Facts(v.host)
-	if c.snapshot == "" {
-		addUsers(&facts, f)
-	}
-	in := plan.Input{Host: v.host, Live: v.rules, Policy: f, Lists: lists, Facts: facts, Boxes: boxes}
-	if c.snapshot == "" && len(c.rulesets) == 0 {
-		in.Sessions = sessions(os.DirFS("/"), os.Getpid(), c.env)
-	}
 	var text string
+	var in plan.Input
 	var p plan.Plan
 	err = c.while("comparing", func() error {
-		r, err := compile.Compile(f, lists, facts, compile.NFTables, acl.Options{Lang: c.lang})
-		if err != nil {
-			return notCompiled(name, err)
+		if in, text, err = c.input(name, f, lists, v, c.lang); err == nil {
+			p = plan.New(in)
 		}
-		text = string(r.Text())
-		if in.Own, _, err = nftables.Read(r.Text()); err != nil {
-			return err
-		}
-		in.InForce = inForce(v.rules, func(own *firewall.Ruleset) error {
-			return compile.Prove(compile.NFTables, compile.Loaded(own), r, f, lists, facts)
-		})
-		p = plan.New(in)
-		return nil
+		return err
 	})
 	if err != nil {
 		return err
@@ -128,6 +113,30 @@ func (c *planner) run(ctx context.Context, name string) error {
 		return nil
 	}
 	return errFindings
+}
+
+// input is what a plan for the host of a view is made from, and the native text.
+func (l look) input(name string, f *policy.File, lists compile.Lists, v view, lang string) (plan.Input, string, error) {
+	facts := plan.Facts(v.host)
+	in := plan.Input{Host: v.host, Live: v.rules, Policy: f, Lists: lists, Boxes: boxes}
+	if l.snapshot == "" {
+		addUsers(&facts, f)
+	}
+	in.Facts = facts
+	if l.snapshot == "" && len(l.rulesets) == 0 {
+		in.Sessions, in.SessionsKnown = sessions(os.DirFS("/"), os.Getpid(), l.env), true
+	}
+	r, err := compile.Compile(f, lists, facts, compile.NFTables, acl.Options{Lang: lang})
+	if err != nil {
+		return in, "", notCompiled(name, err)
+	}
+	if in.Own, _, err = nftables.Read(r.Text()); err != nil {
+		return in, "", err
+	}
+	in.InForce = inForce(v.rules, func(own *firewall.Ruleset) error {
+		return compile.Prove(compile.NFTables, compile.Loaded(own), r, f, lists, facts)
+	})
+	return in, string(r.Text()), nil
 }
 
 // inForce tells whether our own table is loaded and means what the policy means.

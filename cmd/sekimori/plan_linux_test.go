@@ -91,7 +91,7 @@ func TestFirstPolicyOverSSH(t *testing.T) {
 		if out, err := run(sekimori + " allow http -f /run/policy.yaml"); err != nil {
 			t.Fatal(out, err)
 		}
-		plan, err := run(sekimori + " plan /run/policy.yaml")
+		plan, err := run(sekimori + " plan --rehearse /run/policy.yaml")
 		if err == nil || !strings.Contains(err.Error(), "exit status 3") {
 			t.Errorf("plan: %v, want exit status 3", err)
 		}
@@ -101,6 +101,10 @@ func TestFirstPolicyOverSSH(t *testing.T) {
 			`logins from admins to port 22 \(IPv4\): proven\n`,
 			`(?m)^  3306/tcp +\S+ +anyone \(?.*nobody$`,
 			`the same as now: .*80/tcp`,
+			`REHEARSAL: .* \d+ packets in \d+ ms: as planned\n`,
+			`  passed   your session: tcp 198\.51\.100\.7:\d+ -> 203\.0\.113\.7:22 in eth0 established\n`,
+			`  dropped  an outsider to 3306/tcp: `,
+			`  passed   a neighbour that forgot this host: `,
 		} {
 			if !regexp.MustCompile(want).MatchString(plan) {
 				t.Errorf("plan does not say %s:\n%s", want, plan)

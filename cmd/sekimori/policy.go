@@ -2,10 +2,13 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"os"
 
 	"github.com/spf13/cobra"
 
+	"sekimori/internal/plan"
 	"sekimori/internal/report"
 	"sekimori/policy"
 )
@@ -31,11 +34,17 @@ language. FILE is ` + policyPath + ` unless given, - is stdin.`,
 
 func newPolicyCheck(io streams) *cobra.Command {
 	l := look{streams: io}
+	var facts string
 	cmd := &cobra.Command{
 		Use:   "check [FILE]",
 		Short: "Everything that is wrong with a policy, each with its line and a caret",
 		Long: `check reads a policy and the lists of addresses that it names, and says everything
 that is wrong with it, and what is allowed but hardly meant (a warning).
+
+With --facts it is also proven for a host that nobody is shut out who must get in,
+by the policy or by what else is loaded there: your ssh session, logins from each
+network that the policy names, what keeps a host on its network. That is done by
+itself where root checks the policy of this machine, ` + policyPath + `.
 
 Exit status: 0 if nothing is wrong, warnings or not; 3 if something is; 1 if the
 file could not be read.`,
@@ -48,19 +57,51 @@ file could not be read.`,
 			if err != nil {
 				return err
 			}
+			if len(args) == 0 && facts == "" && os.Geteuid() == 0 {
+				facts = "live"
+			}
+			if facts != "" && c.Valid {
+				if err := l.proveHost(cmd.Context(), policyName(args), facts, &c); err != nil {
+					return err
+				}
+			}
 			if l.format == "json" {
 				err = report.JSON(l.out, c)
 			} else {
 				err = c.Text(l.out, l.style())
 			}
-			if err == nil && !c.Valid {
+			if err == nil && (!c.Valid || c.Safe != nil && !*c.Safe) {
 				err = errFindings
 			}
 			return err
 		},
 	}
 	l.formatFlag(cmd)
+	cmd.Flags().StringVar(&facts, "facts", "", "prove it for a host: a snapshot `FILE`, or live")
 	return cmd
+}
+
+// proveHost adds what is proven about a policy on one host.
+func (l look) proveHost(ctx context.Context, name, facts string, c *report.PolicyCheck) error {
+	if facts != "live" {
+		l.snapshot = facts
+	}
+	f, lists, err := l.openLists(name)
+	if err != nil {
+		return err
+	}
+	v, err := l.open(ctx)
+	if err != nil {
+		return err
+	}
+	return l.while("proving", func() error {
+		in, _, err := l.input(name, f, lists, v, "en")
+		if err != nil {
+			return err
+		}
+		c.Prove(report.NewPlan(shown(name), v.host.System.Hostname, f.Text(), plan.Prove(in), "", nil))
+		return nil
+	})
 }
 
 // checkPolicy reads a policy and the files that it names.

@@ -31,8 +31,10 @@ type Input struct {
 	Policy  *policy.File
 	Lists   map[string][]packet.AddrRange
 	Facts   policy.Host
-	// Sessions are those that must live on.
-	Sessions []Session
+	// Sessions are those that must live on; SessionsKnown is true where they were
+	// looked for, so that where there are none, there are none.
+	Sessions      []Session
+	SessionsKnown bool
 	// Boxes bounds how many boxes of packets describe one change.
 	Boxes int
 	// MaxNodes is the budget of each question, 0 for the default.
@@ -45,6 +47,8 @@ type Plan struct {
 	InForce bool
 	// First is true where no table of ours is loaded yet.
 	First bool
+	// SessionsKnown is as in [Input].
+	SessionsKnown bool
 	// Changes are packets that meet another end, leaving aside what exceeds the rates
 	// of our own rules.
 	Changes []Change
@@ -72,13 +76,27 @@ type Listener struct {
 	Before, After exposure.Reach
 }
 
+// Prove proves what must stay possible, and leaves out what would change.
+func Prove(in Input) Plan {
+	p := Plan{InForce: in.InForce, First: !hasOwn(in.Live), SessionsKnown: in.SessionsKnown}
+	for _, family := range []firewall.Family{firewall.IPv4, firewall.IPv6} {
+		p.prove(in, family, in.candidate())
+	}
+	return p
+}
+
+// candidate is everything that would be loaded.
+func (in Input) candidate() *firewall.Ruleset {
+	if in.InForce {
+		return in.Live
+	}
+	return Replace(in.Live, in.Own)
+}
+
 // New works out a plan.
 func New(in Input) Plan {
-	p := Plan{InForce: in.InForce, First: !hasOwn(in.Live)}
-	candidate := in.Live
-	if !in.InForce {
-		candidate = Replace(in.Live, in.Own)
-	}
+	p := Plan{InForce: in.InForce, First: !hasOwn(in.Live), SessionsKnown: in.SessionsKnown}
+	candidate := in.candidate()
 	facts := in.Host.Facts()
 	for _, family := range []firewall.Family{firewall.IPv4, firewall.IPv6} {
 		older, newer := withinRates(in.Live, true), withinRates(candidate, true)

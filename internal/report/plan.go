@@ -36,8 +36,9 @@ type Plan struct {
 	Unseen    list[Unseen] `json:"unseen"`
 	// Terse leaves the native rules out of the text.
 	Terse bool `json:"-"`
-	// policy are the lines of the file.
+	// policy are the lines of the file; looked says that sessions were looked for.
 	policy []string
+	looked bool
 }
 
 // Planned is a change, and what of the policy is behind it.
@@ -84,7 +85,7 @@ func NewPlan(file, hostname string, policy []byte, p plan.Plan, rules string, in
 	if !p.InForce {
 		out.Rules = rules
 	}
-	out.policy = splitLines(string(policy))
+	out.policy, out.looked = splitLines(string(policy)), p.SessionsKnown
 	for _, c := range p.Changes {
 		one := Planned{Change: NewDiff([]firewall.Change{c.Change}, nil, nil).Changes[0], Line: c.Line}
 		switch {
@@ -287,7 +288,7 @@ func (p Plan) proofs(b *strings.Builder, s Style) {
 			fmt.Fprintf(b, "      because: %s\n", cut(printable(p.because(*o.Rule)), s.width()-15))
 		}
 	}
-	if !sessions {
+	if !sessions && p.looked {
 		b.WriteString("  no ssh session over a network is open here that could be cut\n")
 	}
 	if !p.Safe && p.InForce {

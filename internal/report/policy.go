@@ -15,6 +15,17 @@ type PolicyCheck struct {
 	Valid    bool          `json:"valid"`
 	Problems list[Problem] `json:"problems"`
 	Warnings list[Problem] `json:"warnings"`
+	// Safe and Proofs are there where the policy was looked at for a host: whether all
+	// that must stay possible is proven to, and what that is.
+	Safe   *bool       `json:"safe,omitempty"`
+	Proofs list[Proof] `json:"proofs,omitempty"`
+
+	proven *Plan
+}
+
+// Prove adds what was proven about the policy on a host.
+func (c *PolicyCheck) Prove(p Plan) {
+	c.Safe, c.Proofs, c.proven = &p.Safe, p.Proofs, &p
 }
 
 // Problem is something that is wrong with a policy, or hardly meant.
@@ -61,6 +72,9 @@ func (c PolicyCheck) Text(w io.Writer, s Style) error {
 		fmt.Fprintf(&b, "%s: %s%s\n", c.File, s.paint(red, counted(len(c.Problems), "fault")), c.warned())
 	default:
 		fmt.Fprintf(&b, "%s: %s%s\n", c.File, s.paint(green, "nothing wrong"), c.warned())
+	}
+	if c.proven != nil {
+		c.proven.proofs(&b, s)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
