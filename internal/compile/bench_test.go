@@ -81,12 +81,17 @@ func TestLarge(t *testing.T) {
 	}
 }
 
-// BenchmarkExample compiles and proves the example of the language. iptables says
-// neither its edge nor its containers.
+// BenchmarkExample compiles and proves the example of the language, for those who
+// can say all of it.
 func BenchmarkExample(b *testing.B) {
-	b.ReportAllocs()
-	for b.Loop() {
-		compileLarge(b, string(policy.Example()), nil, compile.NFTables, policy.Host{DHCPv4: []string{"eth0"}})
+	host := policy.Host{DHCPv4: []string{"eth0"}, Users: map[string]uint32{"postfix": 101}}
+	for _, target := range []compile.Target{compile.NFTables, compile.IPTables, compile.IP6Tables} {
+		b.Run(string(target), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				compileLarge(b, string(policy.Example()), nil, target, host)
+			}
+		})
 	}
 }
 

@@ -66,7 +66,7 @@ func TestRandomPortable(t *testing.T) {
 	}
 }
 
-func parsed(t rapid.TB, text string) (*policy.File, compile.Lists) {
+func parsed(t interface{ Fatalf(string, ...any) }, text string) (*policy.File, compile.Lists) {
 	f, err := policy.Parse("policy.yaml", []byte(text))
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)

@@ -274,6 +274,9 @@ func (c *cutter) box(b packet.Set, family int) ([]piece, string) {
 	var out []piece
 	for _, pr := range protocols {
 		for n := pr.Lo; n <= pr.Hi; n++ {
+			if n == 58 && family == 0 || n == 1 && family == 1 {
+				continue // ICMP of the other family, which nobody takes
+			}
 			p := base
 			p.Protocol = int(n)
 			switch {

@@ -44,7 +44,8 @@ func (j *judge) opens(f *Firewall, d Direction) packet.Set {
 // tracking can be compared: whole ones; no addresses of the loopback network, which
 // only packets on lo have; of ICMP's errors those that everybody lets in
 // (destination unreachable, time exceeded, parameter problem, packet too big), as
-// part of a connection; no ICMP of the other family. Invalid and untracked packets are nothing that Windows knows.
+// part of a connection, and not those that this host itself sends, of which it is
+// not documented whether rules are asked about them; no ICMP of the other family. Invalid and untracked packets are nothing that Windows knows.
 //
 // An established connection was opened at one end: packets of those that neither
 // end may open are none.
@@ -71,6 +72,9 @@ func (f *Firewall) Domain(sp *packet.Space, d Direction) packet.Set {
 	}
 	martian = martian.Or(j.number(packet.Protocol, foreign))
 	related := sp.States(packet.Related)
+	if d == Out {
+		related = sp.None()
+	}
 	opened := j.opens(f, In).Or(j.opens(f, Out)).And(sp.States(packet.Established))
 	return sp.If(errors, related, sp.States(packet.New).Or(opened)).Minus(others).Minus(martian).And(part)
 }

@@ -144,7 +144,7 @@ func (w *writer) section(dir Direction, rules []acl.Rule, rest acl.Action) (bad 
 		for i := range rules {
 			r := rules[i]
 			switch {
-			case r.Action == acl.Count:
+			case r.Action == acl.Count, r.States == acl.Known && dir == Out:
 				continue
 			case r.States == acl.Known:
 				r.Services = errorTypes() // the rest is the flow's
