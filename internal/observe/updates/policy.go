@@ -2,6 +2,7 @@ package updates
 
 import (
 	"slices"
+	"strings"
 
 	"sekimori/internal/host/apt"
 )
@@ -28,7 +29,7 @@ func (p *pkg) current() *record {
 // add takes in a record of a list. The same version in several places is one.
 func (p *pkg) add(r record) {
 	for _, v := range p.versions {
-		if v.version == r.version {
+		if v.same(&r) {
 			v.places = append(v.places, r.places...)
 			v.phased = min(v.phased, r.phased)
 			return
@@ -42,7 +43,7 @@ func (p *pkg) add(r record) {
 // older one below priority 1000.
 func (p *pkg) choose(pins []apt.Pin) {
 	list := slices.Clone(p.versions)
-	if c := p.current(); c != nil && !slices.ContainsFunc(list, func(v *record) bool { return v.version == c.version }) {
+	if c := p.current(); c != nil && !slices.ContainsFunc(list, func(v *record) bool { return v.same(c) }) {
 		list = append(list, c)
 	}
 	slices.SortStableFunc(list, func(a, b *record) int { return apt.CompareVersions(b.version, a.version) })
@@ -76,7 +77,7 @@ func (p *pkg) priority(v *record, pins []apt.Pin) int {
 		}
 	}
 	best := 0
-	if c := p.current(); c != nil && c.version == v.version {
+	if c := p.current(); c != nil && c.same(v) {
 		best = statusPriority
 	}
 	for _, at := range v.places {
@@ -87,9 +88,24 @@ func (p *pkg) priority(v *record, pins []apt.Pin) int {
 	return best
 }
 
+// same reports whether two are the same build of a package: the same version may
+// have been built twice, and then needs other things (debListParser::VersionHash).
+func (r *record) same(o *record) bool {
+	return r.version == o.version && squeeze(r.depends) == squeeze(o.depends) && squeeze(r.preDepends) == squeeze(o.preDepends) &&
+		squeeze(r.conflicts) == squeeze(o.conflicts) && squeeze(r.breaks) == squeeze(o.breaks) && squeeze(r.replaces) == squeeze(o.replaces)
+}
+
+// squeeze takes the blanks out of a field.
+func squeeze(field string) string {
+	if !strings.ContainsAny(field, " \t\n") {
+		return field
+	}
+	return strings.ToLower(strings.Join(strings.Fields(field), ""))
+}
+
 // upgrades reports whether the candidate is another version than the installed one.
 func (p *pkg) upgrades() bool {
-	return p.inst != nil && p.candidate != nil && p.candidate.version != p.inst.version
+	return p.inst != nil && p.candidate != nil && !p.candidate.same(&p.inst.record)
 }
 
 // origins gives where a version is to be had, as apt prints it: pkgCache's

@@ -179,9 +179,15 @@ func (w *world) round() bool {
 					continue
 				}
 				if !isNew {
-					// It would break what is installed and stays: keep what breaks it.
-					changed = w.keepFor(g) || changed
-					continue
+					// An upgrade breaks what is installed and has none itself. What others
+					// depend on counts more than who depends on it (pkgProblemResolver's
+					// scores), so that apt removes the latter, unless it is essential.
+					if p.inst.essential || !w.upgradeBreaks(g) {
+						changed = w.keepFor(g) || changed
+						continue
+					}
+					w.remove(p)
+					return true
 				}
 				if w.install(g) {
 					changed = true
@@ -209,6 +215,30 @@ func (w *world) keep(p *pkg) {
 		w.final[p] = &p.inst.record
 	}
 	w.held[p] = "dependencies"
+}
+
+// remove takes a package away.
+func (w *world) remove(p *pkg) {
+	delete(w.final, p)
+	w.held[p] = "removed"
+}
+
+// upgradeBreaks reports whether a group was fulfilled before something changed: what
+// was broken already does not count.
+func (w *world) upgradeBreaks(group []apt.Relation) bool {
+	for _, r := range group {
+		for _, p := range w.byName[r.Name] {
+			if p.inst != nil && w.provides(&p.inst.record, r) {
+				return true
+			}
+		}
+		for _, p := range w.pkgs {
+			if p.inst != nil && p.inst.provides != "" && w.provides(&p.inst.record, r) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // keepFor takes back the upgrade of a package that an installed one needs as it was.
@@ -312,8 +342,7 @@ func (w *world) conflict(providers map[string][]*pkg) bool {
 					continue
 				}
 				if w.replaces(v, q) && q.inst != nil && !q.inst.essential && w.held[q] == "" {
-					delete(w.final, q)
-					w.held[q] = "removed"
+					w.remove(q)
 					return true
 				}
 				w.keep(p)
