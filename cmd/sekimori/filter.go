@@ -182,6 +182,7 @@ func showJSON(w io.Writer, f *filter.Filter) error {
 		n[p.Kind]++
 		out.Patterns = append(out.Patterns, patternJSON{
 			Kind: p.Kind, Number: n[p.Kind], Way: string(p.Way), Literals: append([]string{}, p.Literals...), Text: p.Text,
+			File: p.Pos.File, Line: p.Pos.Line,
 		})
 	}
 	return answerJSON(w, out)

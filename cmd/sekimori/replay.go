@@ -100,7 +100,7 @@ func (r replayer) run(ctx context.Context, names []string) error {
 	if err != nil {
 		return err
 	}
-	r.faults(res)
+	r.faults(res, o.Jails)
 	if r.format == "json" {
 		err = r.json(res)
 	} else {

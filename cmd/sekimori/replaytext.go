@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net/netip"
@@ -92,9 +93,16 @@ func (r replayer) table(w io.Writer, n int, row func(io.Writer, int)) {
 }
 
 // faults says what the figures do not cover.
-func (r replayer) faults(res *replay.Result) {
+func (r replayer) faults(res *replay.Result, jails []replay.Jail) {
+	journal := false
 	for i := range res.Files {
 		r.fileFaults(&res.Files[i])
+		journal = journal || strings.Contains(res.Files[i].Format, "journal")
+	}
+	for _, j := range jails {
+		if journal && j.Filter.Journal().Forgeable() {
+			fmt.Fprintf(r.err, "sekimori: %s takes journal entries that anybody may have written (journalmatch: %s)\n", j.Name, cmp.Or(j.Filter.Journal().String(), "none"))
+		}
 	}
 	for _, c := range []struct {
 		n    uint64

@@ -27,6 +27,17 @@
 //     have a budget for each line; a line for which it does not suffice is
 //     counted (Counts.Exhausted), not taken for one that does not match.
 //   - A file that includes itself is an error, not passed over.
+//   - A tag that means nothing, and a mode that there is not, are errors: there
+//     they become text that no line has. \<tag> is the text itself, and words in
+//     capitals that are no tag of the language, such as <NOSRV>, may be.
+//   - Of a journal, entries that do not meet journalmatch run beside: what they
+//     would have found is told apart (Run.Entry), and they touch no session.
+//
+// Where 1.0 and 1.1 differ, it is as 1.1: a group that took no part in a match
+// leaves what prefregex found.
+//
+// Errors name the line of the file in which the fault stands, through includes
+// and substitutions.
 //
 // # One pass
 //
