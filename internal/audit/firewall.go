@@ -49,7 +49,9 @@ func newFirewallView(v *view) firewallView {
 	f := firewallView{engines: map[firewall.Family]*firewall.Engine{}}
 	f.blind = v.without(host.SectionFilters)
 	if v.Rules == nil {
-		f.blind = append(f.blind, "the packet filters were not read")
+		if len(f.blind) == 0 {
+			f.blind = append(f.blind, "the packet filters were not read")
+		}
 		f.many = true
 		return f
 	}

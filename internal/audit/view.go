@@ -45,6 +45,9 @@ func newView(in Input) *view {
 		v.procs[v.s.Processes[i].PID] = &v.s.Processes[i]
 	}
 	v.inner = innerInterfaces(v.s)
+	if v.s.EUID == -1 {
+		v.Rules, v.Exposure = nil, nil // files have no packet filters that are loaded
+	}
 	if v.Exposure == nil && v.Rules != nil {
 		v.Exposure = exposure.Evaluate(v.s, v.Rules, 0)
 	}
@@ -68,7 +71,9 @@ func (v *view) expose() {
 		}
 	}
 	if v.Exposure == nil {
-		v.blind = append(v.blind, "the packet filters were not read")
+		if len(v.blind) == 0 {
+			v.blind = append(v.blind, "the packet filters were not read")
+		}
 		return
 	}
 	all := v.Exposure.Sockets()
