@@ -243,29 +243,34 @@ func keepKeys(text string) string {
 
 // maskOptions hides secrets within the quoted values of command= and environment=.
 func maskOptions(line string) string {
-	lower := strings.ToLower(line)
-	for _, option := range []string{`command="`, `environment="`} {
-		for from := 0; ; {
-			i := strings.Index(lower[from:], option)
-			if i < 0 {
-				break
-			}
-			start := from + i + len(option)
-			end := start
-			for end < len(line) && line[end] != '"' {
-				if line[end] == '\\' && end+1 < len(line) && line[end+1] == '"' {
-					end++
-				}
+	var b strings.Builder
+	for {
+		i := strings.Index(line, `="`)
+		if i < 0 {
+			b.WriteString(line)
+			return b.String()
+		}
+		start := i + len(`="`)
+		b.WriteString(line[:start])
+		if !hasSuffixFold(line[:i], "command") && !hasSuffixFold(line[:i], "environment") {
+			line = line[start:]
+			continue
+		}
+		end := start
+		for end < len(line) && line[end] != '"' {
+			if line[end] == '\\' && end+1 < len(line) && line[end+1] == '"' {
 				end++
 			}
-			end = min(end, len(line))
-			inside := host.MaskText(line[start:end])
-			line = line[:start] + inside + line[end:]
-			lower = strings.ToLower(line)
-			from = start + len(inside)
+			end++
 		}
+		end = min(end, len(line))
+		b.WriteString(host.MaskText(line[start:end]))
+		line = line[end:]
 	}
-	return line
+}
+
+func hasSuffixFold(s, suffix string) bool {
+	return len(s) >= len(suffix) && strings.EqualFold(s[len(s)-len(suffix):], suffix)
 }
 
 // moduli counts the groups of /etc/ssh/moduli by size, moduli(5).
