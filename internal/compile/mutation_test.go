@@ -77,6 +77,8 @@ func ceremony(line string) bool {
 		// compared.
 		"add 1030 set 29 allow ipv6-icmp", "add 1260 set 29 allow ipv6-icmp", "New-NetFirewallRule -Name 'sekimori-in-2'", `"sekimori-in-2"`,
 		"-A SEKIMORI-OUTPUT -m conntrack --ctstate RELATED,ESTABLISHED", "add 1000 set 29 allow ip from any to any frag",
+		// What the last rule of all allows as well.
+		"New-NetFirewallRule -Name 'sekimori-out-15'",
 	} {
 		if strings.HasPrefix(line, s) {
 			return true

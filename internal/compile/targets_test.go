@@ -24,7 +24,8 @@ func TestGoldenTargets(t *testing.T) {
 		{"portable", portable(t), policy.Host{}, []compile.Target{compile.IPTables, compile.IP6Tables, compile.IPFW, compile.Windows}, acl.Options{Exclusive: true}},
 		{"separate", portable(t), policy.Host{}, []compile.Target{compile.IPTables, compile.IP6Tables}, acl.Options{Separate: true}},
 		{"complete", portable(t), policy.Host{}, []compile.Target{compile.IPTables, compile.IP6Tables}, acl.Options{Complete: true}},
-		{"example", string(policy.Example()), host, []compile.Target{compile.IPTables, compile.IP6Tables}, acl.Options{Lang: "ja"}},
+		{"example", string(policy.Example()), host, []compile.Target{compile.IPTables, compile.IP6Tables}, acl.Options{}},
+		{"registry", "version: 1\noutbound: {default: deny, rules: [{allow: [https, dns]}]}\ninbound:\n  - {allow: ssh, from: [198.51.100.0/24, \"2001:db8::/32\"]}\n  - {allow: [8000-8010/tcp, icmpv4/13]}\n", policy.Host{}, []compile.Target{compile.Windows}, acl.Options{}},
 		{"degraded", unsayable, host, []compile.Target{compile.IPFW, compile.Windows}, acl.Options{Degrade: true}},
 	} {
 		for _, target := range c.targets {

@@ -1,21 +1,19 @@
 #!/bin/sh
 # ipfw, written by sekimori. In rc.conf: firewall_enable="YES" firewall_script="/etc/ipfw.sekimori"
 # NOT EQUIVALENT to the policy: it admits less, because this firewall has no words for
-#   line 8: a rate for each source
-#   line 11: a rate for each source
-#   line 16: a rate
-#   line 0: what passes through the host
-#   line 22: what passes through the host
-#   line 21: what passes through the host
-#   line 8: what passes through the host
-#   line 9: what passes through the host
 #   line 10: what passes through the host
+#   line 11: a rate for each source
 #   line 11: what passes through the host
-#   line 22: what passes through the host
-#   line 22: what passes through the host
+#   line 16: a rate
+#   line 19: address translation
 #   line 19: what passes through the host
 #   line 21: address translation
-#   line 19: address translation
+#   line 21: what passes through the host
+#   line 22: what passes through the host
+#   line 8: a rate for each source
+#   line 8: what passes through the host
+#   line 9: what passes through the host
+#   what passes through the host
 set -e
 # What is connected stays connected when the rules that let it in are replaced.
 sysctl net.inet.ip.fw.dyn_keep_states=1 >/dev/null

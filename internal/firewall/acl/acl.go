@@ -43,10 +43,16 @@ type List struct {
 	// Edge is what is dropped without regard to connections, in both directions,
 	// before anything else; nil is nothing.
 	Edge *Edge
+	// LogGroup, if not 0, is the netlink group to which some of the packets are told
+	// that a section's default drops; a firewall without such groups tells nobody.
+	LogGroup uint16
 	// Owners are the names of those users and groups whose numbers were not known:
 	// in rules their NameID stands for them. Who loads the text looks them up.
 	Owners map[uint32]string
 }
+
+// GuardGroup is the LogGroup that the guard listens to.
+const GuardGroup = 4649
 
 // NameID is a number that stands for the name of a user or group in rules, where
 // its own is not known. No system gives such numbers away.

@@ -1,6 +1,7 @@
 package acl
 
 import (
+	"fmt"
 	"slices"
 )
 
@@ -45,6 +46,22 @@ func (l *List) Reduced(target string, cannot func(Way, *Rule) string) (*List, Un
 		*s = &reduced
 	}
 	return &out, bad
+}
+
+// Lacking are the lines of text that say what a degraded text lacks, each once.
+func (l UnsupportedList) Lacking() []string {
+	var out []string
+	for _, u := range l {
+		line := u.What
+		if u.Line > 0 {
+			line = fmt.Sprintf("line %d: %s", u.Line, u.What)
+		}
+		if !slices.Contains(out, line) {
+			out = append(out, line)
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 // wider is a rule that drops what r does and perhaps more, in words that the

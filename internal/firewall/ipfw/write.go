@@ -406,8 +406,8 @@ func (w *writer) script(bad acl.UnsupportedList) []byte {
 	b.WriteString("#!/bin/sh\n# ipfw, written by sekimori. In rc.conf: firewall_enable=\"YES\" firewall_script=\"/etc/ipfw.sekimori\"\n")
 	if len(bad) > 0 {
 		b.WriteString("# NOT EQUIVALENT to the policy: it admits less, because this firewall has no words for\n")
-		for _, u := range bad {
-			fmt.Fprintf(&b, "#   line %d: %s\n", u.Line, oneLine(u.What))
+		for _, l := range bad.Lacking() {
+			fmt.Fprintf(&b, "#   %s\n", oneLine(l))
 		}
 	}
 	b.WriteString("set -e\n# What is connected stays connected when the rules that let it in are replaced.\nsysctl net.inet.ip.fw.dyn_keep_states=1 >/dev/null\n")

@@ -177,8 +177,8 @@ func (w *writer) files() []acl.File {
 	}
 	if len(w.bad) > 0 {
 		b.WriteString("# NOT EQUIVALENT to the policy: it admits less, because this firewall has no words for\n")
-		for _, u := range w.bad {
-			fmt.Fprintf(&b, "#   line %d: %s\n", u.Line, oneLine(u.What))
+		for _, l := range w.bad.Lacking() {
+			fmt.Fprintf(&b, "#   %s\n", oneLine(l))
 		}
 	}
 	if w.o.Complete {

@@ -28,7 +28,8 @@ type piece struct {
 
 // refusal is what a rule of the list drops.
 type refusal struct {
-	parts  []both
+	whole  []both // all that the rule is about
+	parts  []both // what no rule before it has decided
 	origin acl.Origin
 	// blocked is true once a block rule says so.
 	blocked bool
@@ -45,7 +46,8 @@ type cutter struct {
 	dropped  both
 	refused  []refusal
 	out      []piece
-	// open is true where a refusal could not be said at all.
+	// bad is what could not be said; open is true where a refusal is among it.
+	bad  acl.UnsupportedList
 	open bool
 }
 
@@ -84,8 +86,8 @@ func (c *cutter) rule(r *acl.Rule, rest acl.Action) string {
 	parts := minus(whole, c.dropped) // no rule before has refused that
 	switch {
 	case r.Action == acl.Drop:
-		mine := minus(parts, c.accepted)
-		c.refused = append(c.refused, refusal{parts: mine, origin: r.Origin})
+		mine := minus(whole, c.accepted)
+		c.refused = append(c.refused, refusal{whole: whole, parts: mine, origin: r.Origin})
 		c.dropped = c.union(append(mine, c.dropped))
 		if rest == acl.Drop {
 			return ""
@@ -106,27 +108,62 @@ func (c *cutter) rule(r *acl.Rule, rest acl.Action) string {
 	return ""
 }
 
-// allow writes allow rules for parts of a whole. That they overlap with earlier
-// ones is no matter; that they keep clear of refusals is.
+// allow writes allow rules for a whole, of which parts have not been refused. That
+// they overlap with earlier ones is no matter; that they keep clear of refusals is,
+// or that the refusals are block rules. First without any new block rule, then with
+// those that are short, then with all.
 func (c *cutter) allow(r *acl.Rule, whole, parts []both) string {
-	if sets := c.union(parts); sets[0].SubsetOf(c.accepted[0]) && sets[1].SubsetOf(c.accepted[1]) {
+	if within(c.union(parts), c.accepted) {
 		return "" // said already
 	}
-	pieces, what := c.pieces(parts, Allow, r.Origin)
-	if what != "" || len(pieces) > maxPieces {
-		all := c.union(whole)
-		for d := range c.refused {
-			if not := c.union(c.refused[d].parts); not[0].Overlaps(all[0]) || not[1].Overlaps(all[1]) {
-				if what := c.block(d); what != "" {
-					return what
-				}
-			}
+	what := ""
+	for _, short := range []int{0, 8, 1 << 20} {
+		c.blockShort(whole, short)
+		var pieces []piece
+		pieces, what = c.pieces(c.clear(whole), Allow, r.Origin)
+		if what == "" && (len(pieces) <= maxPieces || short > 8) {
+			c.out = append(c.out, pieces...)
+			return ""
 		}
-		pieces, what = c.pieces(minus(whole, c.unblocked()), Allow, r.Origin)
 	}
-	c.out = append(c.out, pieces...)
 	return what
 }
+
+// blockShort makes block rules of the refusals that a whole meets, where they need
+// no more pieces than that.
+func (c *cutter) blockShort(whole []both, most int) {
+	all := c.union(whole)
+	for i := range c.refused {
+		d := &c.refused[i]
+		if not := c.union(d.parts); most == 0 || d.blocked || !not[0].Overlaps(all[0]) && !not[1].Overlaps(all[1]) {
+			continue
+		}
+		if pieces, what := c.pieces(d.parts, Block, d.origin); what == "" && len(pieces) <= most {
+			d.blocked = true
+			c.out = append(c.out, pieces...)
+		}
+	}
+}
+
+// clear is a whole without what has been refused and is not blocked. Where a rule
+// that refuses was about more, but that has been accepted before, the whole keeps
+// clear of all that the rule was about: that has fewer corners.
+func (c *cutter) clear(whole []both) []both {
+	var about, refused []both
+	for _, d := range c.refused {
+		if !d.blocked {
+			about, refused = append(about, d.whole...), append(refused, d.parts...)
+		}
+	}
+	wide, exact := minus(whole, c.union(about)), minus(whole, c.union(refused))
+	if within(c.union(minus(exact, c.union(wide))), c.accepted) {
+		return wide
+	}
+	return exact
+}
+
+// within tells whether a is part of b, for both families.
+func within(a, b both) bool { return a[0].SubsetOf(b[0]) && a[1].SubsetOf(b[1]) }
 
 // union is what is in any of the parts.
 func (c *cutter) union(parts []both) both {
@@ -143,17 +180,6 @@ func minus(parts []both, b both) []both {
 		out[i] = both{p[0].Minus(b[0]), p[1].Minus(b[1])}
 	}
 	return out
-}
-
-// unblocked is what has been refused, and by no block rule yet.
-func (c *cutter) unblocked() both {
-	var parts []both
-	for _, d := range c.refused {
-		if !d.blocked {
-			parts = append(parts, d.parts...)
-		}
-	}
-	return c.union(parts)
 }
 
 // block writes a refusal as block rules.

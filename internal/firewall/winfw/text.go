@@ -16,8 +16,8 @@ func notEquivalent(b *bytes.Buffer, sign string, bad acl.UnsupportedList) {
 		return
 	}
 	fmt.Fprintf(b, "%s NOT EQUIVALENT to the policy: it admits less, because this firewall has no words for\n", sign)
-	for _, u := range bad {
-		fmt.Fprintf(b, "%s   line %d: %s\n", sign, u.Line, oneLine(u.What))
+	for _, l := range bad.Lacking() {
+		fmt.Fprintf(b, "%s   %s\n", sign, oneLine(l))
 	}
 }
 

@@ -37,15 +37,25 @@ func Write(l *acl.List, o acl.Options) ([]acl.File, error) {
 		if s.sec == nil {
 			continue
 		}
-		more, open, err := w.section(s.dir, s.sec.Rules, s.sec.Default)
+		cut, err := cutSection(s.dir, s.sec.Rules, s.sec.Default)
+		w.defaults[s.dir] = def(s.was)
+		if err == nil && s.was != nil && s.sec.Default == acl.Accept && len(cut.out) > maxPieces {
+			// Where refusals are long, to refuse by default and allow the rest is shorter.
+			rules := append(slices.Clone(s.sec.Rules), acl.Rule{States: acl.AnyState, Origin: acl.Origin{Why: s.sec.Why}})
+			other, err := cutSection(s.dir, rules, acl.Drop)
+			if err == nil && len(other.bad) == 0 && len(other.out) < len(cut.out) {
+				cut, w.defaults[s.dir] = other, BlockAll
+			}
+		}
 		if err != nil {
 			return nil, err
 		}
-		bad = append(bad, more...)
-		if open {
+		if bad = append(bad, cut.bad...); cut.open {
 			return nil, bad
 		}
-		w.defaults[s.dir] = def(s.was)
+		for _, p := range cut.out {
+			w.add(s.dir, p)
+		}
 	}
 	if len(bad) > 0 && !o.Degrade {
 		return nil, bad
@@ -136,11 +146,10 @@ func errorTypes() []acl.Service {
 	return append(out, acl.Service{Family: packet.V6, Protocol: 58, Lo: 1 << 8, Hi: 4<<8 | 0xff})
 }
 
-// section writes the rules of one direction; open is true where something that must
-// be refused cannot be said.
-func (w *writer) section(dir Direction, rules []acl.Rule, rest acl.Action) (bad acl.UnsupportedList, open bool, err error) {
+// cutSection cuts the rules of one direction.
+func cutSection(dir Direction, rules []acl.Rule, rest acl.Action) (*cutter, error) {
 	c := newCutter(dir, rules)
-	err = c.do(func() error {
+	return c, c.do(func() error {
 		for i := range rules {
 			r := rules[i]
 			switch {
@@ -150,15 +159,11 @@ func (w *writer) section(dir Direction, rules []acl.Rule, rest acl.Action) (bad 
 				r.Services = errorTypes() // the rest is the flow's
 			}
 			if what := c.rule(&r, rest); what != "" {
-				bad = append(bad, &acl.Unsupported{Target: Target, What: what, Origin: r.Origin})
+				c.bad = append(c.bad, &acl.Unsupported{Target: Target, What: what, Origin: r.Origin})
 			}
 		}
 		return nil
 	})
-	for _, p := range c.out {
-		w.add(dir, p)
-	}
-	return bad, c.open, err
 }
 
 // add makes a piece one or several rules, as many as lists of addresses need.
