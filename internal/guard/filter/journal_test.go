@@ -94,11 +94,11 @@ for l in sys.stdin.read().split("\0"):
 	var in []string
 	pieces := []string{"a", " ", "'", `"`, `\`, "+", "=", `\x2d`, "  b", "#"}
 	for i := range 4096 {
-		s := ""
+		var s strings.Builder
 		for n := i; n > 0; n /= len(pieces) {
-			s += pieces[n%len(pieces)]
+			s.WriteString(pieces[n%len(pieces)])
 		}
-		in = append(in, s)
+		in = append(in, s.String())
 	}
 	cmd := exec.CommandContext(t.Context(), python, "-c", script)
 	cmd.Stdin = strings.NewReader(strings.Join(in, "\x00"))
