@@ -22,6 +22,9 @@ func Lower(f *policy.File, lists Lists, host policy.Host, lang string) (*acl.Lis
 	}
 	l := &lowering{f: f, p: &f.Policy, lists: lists, host: host, words: w, owners: map[uint32]string{}}
 	out := &acl.List{Owners: l.owners}
+	if l.p.Guard != nil {
+		out.LogGroup = acl.GuardGroup
+	}
 	if l.p.Inbound != nil {
 		out.Inbound = l.inbound()
 	}
@@ -135,7 +138,7 @@ func (l *lowering) inboundRule(i int, r policy.InboundRule) acl.Rule {
 	out.Origin = l.origin(path, l.words.say(key, "services", l.named(services),
 		"from", l.words.part("part.from", list(l.words, r.From)),
 		"to", l.words.part("part.to", list(l.words, to)),
-		"rate", l.words.part("part.rate", string(r.Rate))))
+		"rate", l.words.rate(r.Rate)))
 	return out
 }
 

@@ -59,7 +59,7 @@ func (l *lowering) outboundRule(i int, r policy.OutboundRule) acl.Rule {
 		ExceptUsers: l.numbers(r.ExceptUsers, l.host.Users), ExceptGroups: l.numbers(r.ExceptGroups, l.host.Groups),
 		Origin: l.origin(path, l.words.say(key, "services", l.named(services), "owner", owner,
 			"to", l.words.part("part.to", list(l.words, r.To)),
-			"rate", l.words.part("part.rate", string(r.Rate)))),
+			"rate", l.words.rate(r.Rate))),
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	_ "embed"
 	"fmt"
 	"strings"
+
+	"sekimori/policy"
 )
 
 // Words for people stand in one table for each language: a key, =, and a sentence
@@ -37,13 +39,14 @@ func wordsOf(lang string) (words, error) {
 	return w, nil
 }
 
-// say returns a sentence with pairs of a name and what to put in its place.
+// say returns a sentence with pairs of a name and what to put in its place. Blanks
+// around what is empty become one.
 func (w words) say(key string, pairs ...string) string {
 	var old []string
 	for i := 0; i+1 < len(pairs); i += 2 {
 		old = append(old, "{"+pairs[i]+"}", pairs[i+1])
 	}
-	return strings.NewReplacer(old...).Replace(w[key])
+	return strings.Join(strings.Fields(strings.NewReplacer(old...).Replace(w[key])), " ")
 }
 
 // part is like say where there is something to put in, else "".
@@ -51,5 +54,17 @@ func (w words) part(key, value string) string {
 	if value == "" {
 		return ""
 	}
-	return w.say(key, "x", value)
+	return strings.ReplaceAll(w[key], "{x}", value)
+}
+
+// rate says how much a rate lets through.
+func (w words) rate(r policy.Rate) string {
+	text, perSource := strings.CutSuffix(strings.Join(strings.Fields(string(r)), " "), " per source")
+	if count, burst, ok := strings.Cut(text, " per source"); ok {
+		text, perSource = count+burst, true
+	}
+	if perSource {
+		text = w.part("per-source", text)
+	}
+	return w.part("part.rate", text)
 }

@@ -227,7 +227,7 @@ func TestPoliciesAreVaried(t *testing.T) {
 	seen := map[string]bool{}
 	for seed := range uint64(200) {
 		text := policygen.Policy(rand.New(rand.NewPCG(seed, 4)).IntN, optionsOf(seed))
-		for _, word := range []string{"deny", "rate:", "per source", "anywhere", "to:", "any", "sctp", "icmpv4", "masquerade", "port-forward", "hairpin", "one-to-one", "edge", "broadcast", "enforce", "observe", "users"} {
+		for _, word := range []string{"deny", "rate:", "per source", "anywhere", "to:", "any", "sctp", "icmpv4", "masquerade", "port-forward", "hairpin", "one-to-one", "edge", "broadcast", "enforce", "observe", "users", "guard"} {
 			seen[word] = seen[word] || strings.Contains(text, word)
 		}
 	}

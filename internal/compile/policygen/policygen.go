@@ -51,6 +51,9 @@ func Policy(n func(int) int, o Options) string {
 	if o.Edge {
 		fmt.Fprintf(m, "edge: {interface: %s, block: [%s%s]}\n", Interfaces[0], m.several(1, 3, m.port), m.one("", ", broadcast"))
 	}
+	if m.percent(30) {
+		m.WriteString("guard: {never: [friends]}\n")
+	}
 	return m.String()
 }
 

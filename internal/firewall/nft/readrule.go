@@ -24,6 +24,9 @@ func (r *reader) chain(name string) error {
 		if ok, err := r.accept("}"); ok || err != nil {
 			return err
 		}
+		if r.tok.kind == end {
+			return r.fail("the text ends where a chain has not")
+		}
 		if r.is("type") {
 			if c.Base != nil || len(c.Rules) > 0 {
 				return r.fail("a base chain is declared at its start, once")
@@ -182,6 +185,8 @@ func (b *builder) statement() error {
 		return b.limit()
 	case "fib":
 		return b.fib()
+	case "log":
+		return b.log()
 	case "dnat", "snat":
 		return b.translate(key == "snat")
 	case "masquerade":
@@ -425,10 +430,47 @@ func (b *builder) interfaces(out bool) error {
 	}
 }
 
+// log reads: log group N snaplen N. It means nothing for where a packet goes.
+func (b *builder) log() error {
+	if err := b.expect("group"); err != nil {
+		return err
+	}
+	if _, err := b.number("number of a group", 1<<16-1); err != nil {
+		return err
+	}
+	if err := b.expect("snaplen"); err != nil {
+		return err
+	}
+	_, err := b.number("length", 1<<16-1)
+	return err
+}
+
 // limit reads: limit rate over N/unit burst N packets. It is one limit for all
-// that ask it.
+// that ask it. Without over it lets a rule go on while it is not exceeded: such a
+// rule may have no verdict, and nothing depends on it.
 func (b *builder) limit() error {
+	if err := b.expect("rate"); err != nil {
+		return err
+	}
+	over, err := b.accept("over")
+	if err != nil {
+		return err
+	}
 	l, err := b.rate()
+	if !over && err == nil {
+		b.match(firewall.Varies{Text: fmt.Sprintf("limit of a log in chain %s", b.rule.Chain.Name), Stateful: true})
+		if !b.is("log") {
+			return b.fail("a limit that is neither of a log nor over")
+		}
+		if _, err := b.take("log"); err != nil {
+			return err
+		}
+		if err := b.log(); err != nil {
+			return err
+		}
+		b.ended = true
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -442,12 +484,9 @@ func (b *builder) limit() error {
 	return nil
 }
 
-// rate reads: rate over N/unit burst N packets.
+// rate reads: N/unit burst N packets.
 func (b *builder) rate() (acl.Limit, error) {
 	l := acl.Limit{Exceeded: true}
-	if err := b.expect("rate", "over"); err != nil {
-		return l, err
-	}
 	text, err := b.take("a rate")
 	if err != nil {
 		return l, err
@@ -502,7 +541,7 @@ func (b *builder) update() error {
 		err = b.fail("%q in a set of type %s", word, s.kind)
 	}
 	if err == nil {
-		err = b.expect("limit")
+		err = b.expect("limit", "rate", "over")
 	}
 	if err != nil {
 		return err

@@ -11,7 +11,10 @@ import (
 
 // Write returns the text that loads a list. It is the same for the same list.
 func Write(l *acl.List, o acl.Options) ([]acl.File, error) {
-	w := &writer{sets: map[string]bool{}, made: map[string]bool{}, owners: l.Owners}
+	w := &writer{sets: map[string]bool{}, made: map[string]bool{}, owners: l.Owners, logGroup: l.LogGroup, lineWord: "line %d: "}
+	if o.Lang == "ja" {
+		w.lineWord = "%d 行目: "
+	}
 	if o.Complete {
 		w.head = "flush ruleset\n"
 	}
@@ -47,6 +50,8 @@ type writer struct {
 	chains      []*chain
 	made        map[string]bool // names of chains
 	owners      map[uint32]string
+	lineWord    string
+	logGroup    uint16
 	observing   bool // drops are counted, and nothing else
 	unsupported acl.UnsupportedList
 }
@@ -56,6 +61,8 @@ type chain struct {
 	name  string
 	lines []string
 	why   string // of the last line
+	// lineWord says in people's language that something stands in a line.
+	lineWord string
 }
 
 // chain begins a chain. A name that is taken gets a number.
@@ -65,7 +72,7 @@ func (w *writer) chain(name string) *chain {
 		name = fmt.Sprintf("%s.%d", base, n)
 	}
 	w.made[name] = true
-	c := &chain{name: name}
+	c := &chain{name: name, lineWord: w.lineWord}
 	w.chains = append(w.chains, c)
 	return c
 }
@@ -78,7 +85,7 @@ func (c *chain) say(o acl.Origin) {
 	c.why = o.Why
 	where := ""
 	if o.Line > 0 {
-		where = fmt.Sprintf("line %d: ", o.Line)
+		where = fmt.Sprintf(c.lineWord, o.Line)
 	}
 	c.lines = append(c.lines, "# "+where+oneLine(o.Why))
 }
@@ -152,6 +159,9 @@ func (w *writer) section(chain, hook, name string, s *acl.Section) {
 	}
 	if s.Default == acl.Drop {
 		c.say(s.Origin)
+		if w.logGroup != 0 {
+			c.rule("limit rate 200/second burst 200 packets", fmt.Sprintf("log group %d snaplen 128", w.logGroup))
+		}
 		c.rule("counter drop", comment(s.Origin))
 	}
 }
