@@ -8,7 +8,7 @@ BUILD   := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w'
 TARGETS := linux/amd64 linux/arm64 freebsd/amd64 windows/amd64 darwin/arm64
 
 .DELETE_ON_ERROR:
-.PHONY: run test check bench build fuzz referee format lint cross skips clean
+.PHONY: run test check bench build fuzz referee format lint cross skips clean weak-machine
 
 run: build ## see who can reach what on this machine
 	@bash .ci/asroot $(BIN)
@@ -59,13 +59,16 @@ bench-guard: ## the guard beside fail2ban and sshguard (docs/guard.md)
 
 .PHONY: bench-packets
 bench-packets: ## packets per second through one policy, as sekimori, ufw and firewalld load it; as root, in a namespace of its own
-	SEKIMORI_LAB_OUTSIDE=$$(stat -Lc %i /proc/self/ns/net) unshare -nm \
+	SEKIMORI_BENCH_PACKETS=1 SEKIMORI_LAB_OUTSIDE=$$(stat -Lc %i /proc/self/ns/net) unshare -nm \
 	go test -run '^$$' -bench PacketRate -benchtime 300x -count 3 -timeout 20m ./internal/referee
 
 referee: ## the model against the kernel, at full length
 	@mkdir -p bin; echo "the whole log: bin/referee.log"; set -o pipefail; \
 	SEKIMORI_LAB=require go test -v -timeout 120m ./internal/referee -args -referee.rulesets 500 -referee.packets 50000 \
 	| tee bin/referee.log | grep -E 'referee: |^(---|FAIL|ok|panic)'
+
+weak-machine: ## the audit of a fresh Debian, and of one set up badly; needs root, debootstrap and the archive
+	@testdata/weak-machine/debian
 
 cross: ## builds for the other systems
 	@set -e; for t in $(TARGETS); do echo "build $$t"; \

@@ -43,7 +43,16 @@ const rules = `
 - A section left out is left alone. ` + "`inbound: []`" + ` is not left out: it refuses everything, and is itself refused, because nobody could log in.
 - Within a section the first rule that matches decides. Rules are about new connections; replies and what belongs to them come back.
 - What exceeds a rate is dropped and never falls through to a later rule. A burst is as large as the count unless said.
+- A rate is about new connections. A source is an IPv4 address, or an IPv6 network of 64 bits. Sources are kept in a table; where it is
+  full, a new source passes.
+- What an outbound default allows is everything that no rule is about. A packet that no process has sent belongs to no user.
 - One line is about IPv4 and IPv6, always.
+- A router passes what forward rules allow, what it translates, replies, and nothing else. A port forward is about packets for an address
+  of this host; with hairpin, hosts of every other zone may use that address, too, and their sources are hidden where the answer would
+  take another way. Masquerade needs Linux 5.7 or later.
+- containers: enforce is about packets to a container from anywhere but a container: a published port is asked about as the sender wrote
+  it, and what was sent to a container's own address is dropped. observe counts what enforce would drop. Interfaces of containers are
+  docker0, docker_gwbridge, br-\*, podman\*, cni\*, virbr\*, lxcbr\*, lxdbr\*, incusbr\* and veth\*, but those that a zone names.
 - Implicit, and nothing else: loopback; established and related; ICMPv6 as RFC 4890 asks; DHCP replies to this host where it is a DHCP client.
 - Lists may name other lists, and files with one address, prefix or range a line: ` + "`{file: PATH}`" + `.
 - IPv6 addresses are quoted: YAML has a use of its own for colons. The file is at most 1 MB; anchors, tags and texts of several lines are not used.
