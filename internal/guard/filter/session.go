@@ -13,9 +13,9 @@ import (
 const (
 	// MaxLine is how much of a line is looked at, in bytes.
 	MaxLine = 8 << 10
-	// lineBudget is what all patterns of one filter together may spend on one
+	// MaxEffort is what all patterns of one filter together may spend on one
 	// line, in units of pyre: two to four milliseconds.
-	lineBudget = 150_000
+	MaxEffort = 150_000
 	// sessionsKept is how many sessions (<F-MLFID>) are remembered, and for how
 	// many seconds: as in fail2ban.
 	sessionsKept    = 100
@@ -101,17 +101,18 @@ type Session struct {
 	sessions cache
 	counts   Counts
 
-	buf      []byte // the line without its date, ending in a newline
-	pending  []tuple
-	out      []Match
-	budget   int
-	prefAt   [][2]int32 // groups of prefregex in buf
-	line1    [1]string  // the line, as a list
-	evidence arena
-	spare    []*record // to be used again
-	retired  []*record // likewise, once the matches of this line are forgotten
-	done     bool      // nothing more is to be tried on this line
-	noDate   bool      // no date was found in this line
+	buf       []byte // the line without its date, ending in a newline
+	pending   []tuple
+	out       []Match
+	budget    int
+	undecided bool       // the effort did not suffice for this line
+	prefAt    [][2]int32 // groups of prefregex in buf
+	line1     [1]string  // the line, as a list
+	evidence  arena
+	spare     []*record // to be used again
+	retired   []*record // likewise, once the matches of this line are forgotten
+	done      bool      // nothing more is to be tried on this line
+	noDate    bool      // no date was found in this line
 	// lastDate is the time of the last line that had one.
 	lastDate float64
 	lastText string
@@ -147,6 +148,10 @@ func (s *Session) detector() (err error) {
 	s.dates, err = logdate.New(s.f.def.DatePatterns, logdate.Options{Year: s.set.Year, Library: s.set.Library})
 	return err
 }
+
+// Effort returns what the last line took, in units of package pyre: MaxEffort at
+// most, and what the steps took that went beyond.
+func (s *Session) Effort() int { return MaxEffort - s.budget }
 
 // Counts returns what the session has seen so far.
 func (s *Session) Counts() Counts { return s.counts }
@@ -200,7 +205,7 @@ func (s *Session) lineAt(line []byte, seconds float64, only []uint64) []Match {
 // begin counts the line, takes off its end and caps it.
 func (s *Session) begin(line []byte) []byte {
 	s.counts.Lines++
-	s.out, s.budget = s.out[:0], lineBudget
+	s.out, s.budget, s.undecided = s.out[:0], MaxEffort, false
 	if len(s.retired) > 0 {
 		if len(s.spare) < maxSpare {
 			s.spare = append(s.spare, s.retired...)
@@ -270,10 +275,9 @@ func (s *Session) search(p *pattern, text []byte) bool {
 }
 
 func (s *Session) exhausted() {
-	// Once for each line: what is left of the budget is nothing.
-	if s.budget >= 0 {
+	if !s.undecided {
 		s.counts.Exhausted++
-		s.budget = -1
+		s.undecided = true
 	}
 }
 

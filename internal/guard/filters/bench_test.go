@@ -106,8 +106,7 @@ func BenchmarkAttackSSHD(b *testing.B) {
 }
 
 func BenchmarkInstalledSSHD(b *testing.B) {
-	dir := os.Getenv("SEKIMORI_FAIL2BAN")
-	d, err := filter.Load(os.DirFS(dir), "sshd", nil)
+	d, err := filter.Load(os.DirFS(installed()), "sshd", nil)
 	if err != nil {
 		b.Skip(err)
 	}

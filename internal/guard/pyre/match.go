@@ -66,7 +66,8 @@ func NewMachine() *Machine { return &Machine{stack: make([]frame, 0, 64)} }
 const optimistic = 3000
 
 // Search looks for the leftmost match of re in text, spending at most *budget,
-// from which it takes what it used. A unit is about one instruction, or eight
+// from which it takes what it used; below zero, it is what the last step took
+// beyond. A unit is about one instruction, or eight
 // characters of a run: a few nanoseconds.
 func (m *Machine) Search(re *Regexp, text []byte, budget *int) Result {
 	return m.SearchFrom(re, text, 0, budget)
@@ -87,17 +88,16 @@ func (m *Machine) SearchFrom(re *Regexp, text []byte, from int, budget *int) Res
 	m.loops = m.loops[:re.loops]
 
 	quick := min(*budget, optimistic+4*len(text))
-	if !re.memoable() {
+	if !re.memoable() || re.bits(len(text)) > maxMemory {
 		quick = *budget
 	}
 	m.left = quick
 	r := m.scan()
-	*budget -= quick - max(m.left, 0)
-	if r == Exhausted && *budget > 0 && re.memoable() {
-		m.remember()
-		m.left, m.over = *budget, false
+	*budget -= quick - m.left
+	if r == Exhausted && *budget > 0 && re.memoable() && m.remember() {
+		m.left, m.over = *budget-len(m.memo)>>5, false
 		r = m.scan()
-		*budget = max(m.left, 0)
+		*budget = m.left
 		m.memo = nil
 	}
 	return r
@@ -113,10 +113,22 @@ func (m *Machine) Span(g int) (from, to int) {
 	return int(a), int(b)
 }
 
-// remember sets up the memory of failures.
-func (m *Machine) remember() {
+// maxMemory bounds what is remembered for one search, in bits: half a megabyte
+// for each thousand characters of a line that is as long as lines get. What
+// would need more, a pattern with hundreds of choices and several optional
+// loops, is ended by the budget.
+const maxMemory = 32 << 20
+
+// bits is how much there is to remember for a text of n bytes.
+func (re *Regexp) bits(n int) int { return (re.memos << (len(re.conds) + re.loops)) * (n + 1) }
+
+// remember sets up the memory of failures, unless it would be too large.
+func (m *Machine) remember() bool {
 	m.nflags = 1 << (len(m.re.conds) + m.re.loops)
-	bits := m.re.memos * m.nflags * (len(m.text) + 1)
+	bits := m.re.bits(len(m.text))
+	if bits > maxMemory {
+		return false
+	}
 	if words := bits/64 + 1; cap(m.memory) < words {
 		m.memory = make([]uint64, words)
 	} else {
@@ -124,6 +136,7 @@ func (m *Machine) remember() {
 		clear(m.memory)
 	}
 	m.memo = m.memory
+	return true
 }
 
 // failed reports whether the state was seen before, and notes it.
@@ -189,8 +202,10 @@ func (m *Machine) candidate(at int) int {
 	case m.re.prefix != nil:
 		i := bytes.Index(text[at:], m.re.prefix)
 		if i < 0 {
+			m.left -= (len(text) - at) >> 5
 			return -1
 		}
+		m.left -= i >> 5
 		return at + i
 	case m.re.lines:
 		if at == 0 {
@@ -202,11 +217,11 @@ func (m *Machine) candidate(at int) int {
 		}
 		return at + i
 	}
-	first := &m.re.first
+	first, from := &m.re.first, at
 	for at < len(text) && (!inSet(first, text[at]) || !utf8.RuneStart(text[at]) && m.inside(at)) {
 		at++
 	}
-	m.left--
+	m.left -= 1 + (at-from)>>3
 	return at
 }
 

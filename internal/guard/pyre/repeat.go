@@ -162,9 +162,13 @@ func (m *Machine) repeat(pc int32, in *inst, pos int32) (int32, bool) {
 // repeatUnless is repeat for a run that ends where a literal begins.
 func (m *Machine) repeatUnless(pc int32, in *inst, pos int32) (int32, bool) {
 	text := m.text
-	if i := bytes.Index(text[pos:], []byte(in.str)); i >= 0 {
+	i := bytes.Index(text[pos:], []byte(in.str))
+	if i >= 0 {
 		m.text = text[:int(pos)+i]
+	} else {
+		i = len(text) - int(pos)
 	}
+	m.left -= i >> 5
 	defer func() { m.text = text }()
 	least := pos
 	if in.min > 0 {
