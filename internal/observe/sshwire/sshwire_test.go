@@ -84,4 +84,3 @@ func FuzzMeet(f *testing.F) {
 		}
 	})
 }
-
