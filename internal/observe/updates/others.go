@@ -175,14 +175,15 @@ func splitApk(v string) [3][]int {
 		out[2] = []int{0}
 	}
 	number, suffixes, _ := strings.Cut(rest, "_")
+	// A further number counts more than a letter, and that more than the end.
 	for part := range strings.SplitSeq(number, ".") {
 		letter := 0
 		if n := len(part); n > 0 && part[n-1] >= 'a' && part[n-1] <= 'z' {
 			letter, part = int(part[n-1]-'a')+1, part[:n-1]
 		}
-		out[0] = append(out[0], atoi(part))
+		out[0] = append(out[0], 2, atoi(part))
 		if letter > 0 {
-			out[0] = append(out[0], letter)
+			out[0] = append(out[0], 1, letter)
 		}
 	}
 	// The end stands between _rc and _cvs: 0 there.
