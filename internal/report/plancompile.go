@@ -52,12 +52,19 @@ func NewCompiled(file string, r *compile.Result, took time.Duration) Compiled {
 		c.Ways = append(c.Ways, w.String())
 	}
 	for _, l := range r.Proof.Less {
-		c.Less = append(c.Less, shortPacket(l.Packet))
+		c.Less = append(c.Less, ofAnyHost(shortPacket(l.Packet)))
 	}
 	for _, f := range r.Files {
 		c.Texts = append(c.Texts, TextFile{f.Name, string(f.Text)})
 	}
 	return c
+}
+
+// ofAnyHost leaves out of a packet what was said to tell the question from others:
+// interfaces that stand for none, or for all that no rule names, and limits.
+func ofAnyHost(p string) string {
+	p, _, _ = strings.Cut(p, ` if  "`)
+	return strings.NewReplacer(" in :other", "", " in :none", "", " out :other", "", " out :none", "").Replace(p)
 }
 
 // Text says what was proven; the text itself is not shown.
