@@ -48,11 +48,10 @@ func root(t testing.TB, files map[string]string) rootfs.FS {
 
 // bzImage is the beginning of a kernel for x86.
 func bzImage(version string) string {
-	b := make([]byte, 0x2000)
+	b := make([]byte, 0x210)
 	copy(b[0x202:], "HdrS")
-	binary.LittleEndian.PutUint16(b[0x20e:], 0x1000)
-	copy(b[0x1200:], version+"\x00")
-	return string(b)
+	binary.LittleEndian.PutUint16(b[0x20e:], 0x10)
+	return string(b) + version + "\x00"
 }
 
 func TestKernels(t *testing.T) {
