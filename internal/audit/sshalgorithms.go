@@ -173,7 +173,7 @@ func (v *view) oldSSHD() outcome {
 	if v.ssh.config == nil || !v.ssh.known {
 		return o
 	}
-	version, patch := v.s.SSH.PackageVersion, ""
+	version, patch := v.sshPackage(), ""
 	for _, hole := range []struct {
 		id         string
 		from, till [2]int // the first release with it, the first without
@@ -193,8 +193,9 @@ func (v *view) oldSSHD() outcome {
 		if !first || v.ssh.atLeast(hole.till[0], hole.till[1]) {
 			continue
 		}
-		if v.ssh.version.Vendor == "redhat" {
-			continue // its versions do not tell what was mended
+		if version == "" || v.ssh.version.Vendor == "redhat" {
+			o.miss(fmt.Sprintf("OpenSSH %s had %s; whether this build was mended its version does not tell", v.ssh.version, hole.id))
+			continue
 		}
 		patch = ""
 		for _, m := range hole.mended {
@@ -209,6 +210,21 @@ func (v *view) oldSSHD() outcome {
 		o.atLeast(hole.severity)
 	}
 	return o
+}
+
+// sshPackage is the version of sshd's Debian package, as the package database has
+// it or sshd says it: "OpenSSH_9.2p1 Debian-2+deb12u10".
+func (v *view) sshPackage() string {
+	if p := v.s.SSH.PackageVersion; p != "" {
+		return p
+	}
+	upstream, build, ok := strings.Cut(strings.TrimPrefix(v.s.SSH.Version, "OpenSSH_"), " ")
+	for _, vendor := range []string{"Debian-", "Ubuntu-"} {
+		if revision, is := strings.CutPrefix(build, vendor); ok && is {
+			return "1:" + upstream + "-" + revision
+		}
+	}
+	return ""
 }
 
 // sameUpstream reports whether two versions of Debian packages are of one
