@@ -117,16 +117,25 @@ func (c *cutter) allow(r *acl.Rule, whole, parts []both) string {
 		return "" // said already
 	}
 	what := ""
-	for _, short := range []int{0, 8, 1 << 20} {
+	for _, short := range []int{0, 8, 1 << 30} {
 		c.blockShort(whole, short)
 		var pieces []piece
 		pieces, what = c.pieces(c.clear(whole), Allow, r.Origin)
-		if what == "" && (len(pieces) <= maxPieces || short > 8) {
+		if what == "" && (weight(pieces) <= maxPieces || short > 8) {
 			c.out = append(c.out, pieces...)
 			return ""
 		}
 	}
 	return what
+}
+
+// weight is how long pieces are: long lists of addresses count as more.
+func weight(ps []piece) int {
+	n := 0
+	for _, p := range ps {
+		n += 1 + (len(p.local.V4)+len(p.local.V6)+len(p.remote.V4)+len(p.remote.V6))/32
+	}
+	return n
 }
 
 // blockShort makes block rules of the refusals that a whole meets, where they need
@@ -138,7 +147,7 @@ func (c *cutter) blockShort(whole []both, most int) {
 		if not := c.union(d.parts); most == 0 || d.blocked || !not[0].Overlaps(all[0]) && !not[1].Overlaps(all[1]) {
 			continue
 		}
-		if pieces, what := c.pieces(d.parts, Block, d.origin); what == "" && len(pieces) <= most {
+		if pieces, what := c.pieces(d.parts, Block, d.origin); what == "" && weight(pieces) <= most {
 			d.blocked = true
 			c.out = append(c.out, pieces...)
 		}

@@ -53,6 +53,9 @@ func Write(l *acl.List, o acl.Options) ([]acl.File, error) {
 		if bad = append(bad, cut.bad...); cut.open {
 			return nil, bad
 		}
+		if o, ok := tooLong(cut.out); ok {
+			return nil, append(bad, &acl.Unsupported{Target: Target, What: fmt.Sprintf("so many addresses: more than %d in all rules", maxAddresses), Origin: o})
+		}
 		for _, p := range cut.out {
 			w.add(s.dir, p)
 		}
@@ -144,6 +147,25 @@ func errorTypes() []acl.Service {
 		out = append(out, acl.Service{Family: packet.V4, Protocol: 1, Lo: t << 8, Hi: t<<8 | 0xff})
 	}
 	return append(out, acl.Service{Family: packet.V6, Protocol: 58, Lo: 1 << 8, Hi: 4<<8 | 0xff})
+}
+
+// maxAddresses is how many stand in all rules of a direction: a long list that is
+// refused stands in many, because a block rule would beat what passes all the same.
+const maxAddresses = 200_000
+
+// tooLong finds pieces with more addresses than that, and says which rule has most.
+func tooLong(ps []piece) (acl.Origin, bool) {
+	sum := 0
+	of := map[acl.Origin]int{}
+	var most acl.Origin
+	for _, p := range ps {
+		n := len(p.local.V4) + len(p.local.V6) + len(p.remote.V4) + len(p.remote.V6)
+		sum += n
+		if of[p.origin] += n; of[p.origin] > of[most] {
+			most = p.origin
+		}
+	}
+	return most, sum > maxAddresses
 }
 
 // cutSection cuts the rules of one direction.
