@@ -46,6 +46,9 @@ func Read(ctx context.Context, f rootfs.FS, mounts []host.Mount, deep bool) (hos
 		s.out.Walked = true
 		s.compare(ctx)
 	}
+	if s.closed > 0 {
+		s.note("%d directories may not be listed, such as /%s (needs root)", s.closed, s.first)
+	}
 	s.sort()
 	return s.out, s.unseen
 }
@@ -57,6 +60,9 @@ type scanner struct {
 	out    host.Integrity
 	unseen []host.Unseen
 	count  int
+	// closed counts the directories that may not be listed; first is one of them.
+	closed int
+	first  string
 }
 
 func (s *scanner) note(format string, args ...any) {

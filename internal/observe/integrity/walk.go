@@ -76,7 +76,12 @@ func (s *scanner) walk(ctx context.Context, dir string, depth, limit int, each f
 	}
 	entries, err := s.files.Names(dir)
 	if err != nil {
-		if !errors.Is(err, fs.ErrNotExist) {
+		switch {
+		case errors.Is(err, fs.ErrPermission):
+			if s.closed++; s.closed == 1 {
+				s.first = dir
+			}
+		case !errors.Is(err, fs.ErrNotExist):
 			s.note("%s", err)
 		}
 		return

@@ -48,6 +48,7 @@ func readOthers(ctx context.Context, f rootfs.FS, n *notes) ([]host.Package, hos
 	}
 	slices.SortFunc(out, comparePackages)
 	if len(out) == 0 {
+		n.add("no package database that is known here was found")
 		return nil, u
 	}
 	switch out[0].Manager {
