@@ -152,11 +152,13 @@ func Explain(w io.Writer, s Style, c audit.Check, a *words.Table) error {
 	fmt.Fprintf(&b, "%s · %s\n\n", a.UI(string(c.Section)), s.severity(c.Severity, a.UI(c.Severity.String())))
 	s.wide(&b, "", e.Why)
 	b.WriteString("\n")
-	for paragraph := range strings.SplitSeq(e.Long, "\n\n") {
-		if strings.TrimSpace(paragraph) != "" {
-			s.wide(&b, "", strings.ReplaceAll(paragraph, "\n", " "))
-			b.WriteString("\n")
+	for paragraph := range strings.Lines(e.Long) {
+		if p := strings.TrimSpace(paragraph); p != "" {
+			s.wide(&b, "", p)
 		}
+	}
+	if e.Long != "" {
+		b.WriteString("\n")
 	}
 	fmt.Fprintf(&b, "%s\n", s.paint(bold, a.UI("remedy")))
 	s.wide(&b, "  ", e.Remedy)
