@@ -70,6 +70,14 @@ referee: ## the model against the kernel, at full length
 weak-machine: ## the audit of a fresh Debian, and of one set up badly; needs root, debootstrap and the archive
 	@testdata/weak-machine/debian
 
+.PHONY: referee-ipfw
+referee-ipfw: ## what is written for ipfw, against an ipfw of your own: IPFW=/path/to/ipfw
+	@[ -x "$(IPFW)" ] || { echo "referee-ipfw needs IPFW=/path/to/ipfw: FreeBSD's own, or one that was built on Linux from" \
+	"luigirizzo/netmap-ipfw with the headers of luigirizzo/netmap (make CC='gcc -fcommon' NETMAP_INC=…/netmap/sys)." \
+	"It is asked with -n, which checks rules and changes nothing. That port is of 2013: it has no tables with names" \
+	"and no IPv6 unless built with INET6, and refuses such lines. No ipfw is part of this project." >&2; exit 1; }
+	SEKIMORI_IPFW="$(IPFW)" go test -count=1 -v -run TestReferee ./internal/firewall/ipfw
+
 cross: ## builds for the other systems
 	@set -e; for t in $(TARGETS); do echo "build $$t"; \
 	CGO_ENABLED=0 GOOS=$${t%/*} GOARCH=$${t#*/} go build -trimpath ./...; done

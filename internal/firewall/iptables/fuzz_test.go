@@ -1,6 +1,7 @@
 package iptables_test
 
 import (
+	"bytes"
 	"os"
 	"slices"
 	"strings"
@@ -187,4 +188,35 @@ func FuzzBytesAndText(f *testing.F) {
 
 func changes(name string) bool {
 	return slices.Contains(xt.ChangingTargets(), name)
+}
+
+// FuzzParseSets: a text of sets that is understood has sets that can be matched,
+// of the family that they say.
+func FuzzParseSets(f *testing.F) {
+	f.Add("create -exist a hash:net family inet maxelem 65536\nadd a 192.0.2.0/24\ncreate b hash:net family inet maxelem 4\nswap a b\ndestroy a\n")
+	f.Add("create six hash:net family inet6 maxelem 1024\nadd six 2001:db8::/32\nadd six ::1\nflush six\n# text\n")
+	f.Add("add nothing 1.2.3.4\ncreate a hash:ip\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		if len(text) > 1<<14 {
+			return
+		}
+		sets, err := iptables.ParseSets([]byte(text))
+		if err != nil {
+			if err.Error() == "" {
+				t.Error("an error without words")
+			}
+			return
+		}
+		for name, s := range sets {
+			for _, e := range s.Set.Elems {
+				bits := 32
+				if s.Family == firewall.IPv6 {
+					bits = 128
+				}
+				if len(e.Key) != 1 || len(e.Key[0].Lo)*8 != bits || bytes.Compare(e.Key[0].Lo, e.Key[0].Hi) > 0 {
+					t.Errorf("set %q has the element %v", name, e.Key)
+				}
+			}
+		}
+	})
 }
