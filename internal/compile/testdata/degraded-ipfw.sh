@@ -31,7 +31,7 @@ add 1060 set 29 deny udp from any 1900 to any out xmit eth0 // edge, line 24
 add 1070 set 29 deny udp from any to any 22,80,1900 out xmit eth0 // edge, line 24
 add 1080 set 29 allow ip from any to any frag
 # nothing else passes through this host
-add 1090 set 29 deny ip from any to any out recv any
+add 1090 set 29 deny ip from any to any out recv *
 # replies, and what belongs to connections that were let in
 add 1100 set 29 check-state
 add 1110 set 29 allow icmp from any to any in icmptypes 3,11,12

@@ -131,8 +131,11 @@ func (b *body) iface(w word) test {
 	star := strings.HasSuffix(n.s, "*")
 	name := strings.TrimSuffix(n.s, "*")
 	switch {
-	case n.s == "any":
+	case n.s == "*":
 		return iface{which: w.s, prefix: true}
+	case n.s == "any": // ipfw(8) says some interface; ipfw2.c drops the option
+		b.fail(n, "whether any asks for an interface differs between the manual and the program: write *")
+		return nil
 	case name == "" || len(name) > 15 || !interfaceName(name) || name[0] >= '0' && name[0] <= '9':
 		b.fail(n, "%q is not the name of an interface; addresses and tables are not understood here", n.s)
 		return nil

@@ -58,6 +58,9 @@ hint: known are add, delete, flush, set, table, zero and resetlog`},
 		{"control characters", "add allow ip from any to any \x1b[2J", `line 1: bytes that are not text
   add allow ip from any to any ?[2J
   ^`},
+		{"any interface", "add deny ip from any to any out recv any", `line 1: whether any asks for an interface differs between the manual and the program: write *
+  add deny ip from any to any out recv any
+                                       ^^^`},
 		{"one pass", "add reass ip from any to any in", `line 1: the action "reass" is not understood
   add reass ip from any to any in
       ^^^^^`},

@@ -58,7 +58,7 @@ func Write(l *acl.List, o acl.Options) ([]acl.File, error) {
 	}
 	w.line(acl.Origin{}, "allow ip from any to any frag")
 	if l.Forward != nil {
-		w.line(l.Forward.Origin, "deny ip from any to any out recv any")
+		w.line(l.Forward.Origin, "deny ip from any to any out recv *")
 	}
 	w.section(acl.ToHost, reduced.Inbound)
 	w.section(acl.FromHost, reduced.Outbound)
