@@ -2,7 +2,6 @@ package observe
 
 import (
 	"bytes"
-	"io"
 	"path"
 	"slices"
 	"strconv"
@@ -85,12 +84,7 @@ func (r *processReader) more(p *host.Process) bool {
 }
 
 func (r *processReader) environ(dir string) []byte {
-	file, err := r.files.Source.Open(dir + "/environ")
-	if err != nil {
-		return nil
-	}
-	defer file.Close()
-	data, _ := io.ReadAll(io.LimitReader(file, maxEnviron))
+	data, _ := r.files.Head(dir+"/environ", maxEnviron) // of others' processes it is closed
 	return data
 }
 

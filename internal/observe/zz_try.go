@@ -7,6 +7,8 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime"
+	"runtime/pprof"
 	"time"
 
 	"sekimori/internal/host"
@@ -26,6 +28,12 @@ func main() {
 			panic(err)
 		}
 		o.Root = r.FS().(rootfs.Source)
+	}
+	if f := os.Getenv("CPU"); f != "" {
+		w, _ := os.Create(f)
+		runtime.SetCPUProfileRate(1000)
+		pprof.StartCPUProfile(w)
+		defer pprof.StopCPUProfile()
 	}
 	start := time.Now()
 	s, err := observe.Host(context.Background(), o)

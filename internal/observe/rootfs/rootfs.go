@@ -129,6 +129,24 @@ func (f FS) Proc(name string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(file, maxProc))
 }
 
+// Head gives at most limit bytes of the beginning of a file of /proc: of what is
+// only searched, and may be long.
+func (f FS) Head(name string, limit int64) ([]byte, error) {
+	info, err := f.Source.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("read /%s: not a regular file", name)
+	}
+	file, err := f.Source.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return io.ReadAll(io.LimitReader(file, limit))
+}
+
 // Line gives the first line of a file of /proc, "" where it cannot be read.
 func (f FS) Line(name string) string {
 	data, err := f.Proc(name)

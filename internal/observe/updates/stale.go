@@ -3,7 +3,6 @@ package updates
 import (
 	"bytes"
 	"context"
-	"io"
 	"path"
 	"slices"
 	"strconv"
@@ -91,12 +90,7 @@ func (s *staleReader) process(p host.Process) *host.StaleProcess {
 }
 
 func (s *staleReader) maps(dir string) []byte {
-	file, err := s.files.Source.Open(dir + "/maps")
-	if err != nil {
-		return nil
-	}
-	defer file.Close()
-	data, _ := io.ReadAll(io.LimitReader(file, maxMaps))
+	data, _ := s.files.Head(dir+"/maps", maxMaps) // gone, or not ours
 	return data
 }
 
