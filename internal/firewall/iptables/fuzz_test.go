@@ -196,6 +196,7 @@ func FuzzParseSets(f *testing.F) {
 	f.Add("create -exist a hash:net family inet maxelem 65536\nadd a 192.0.2.0/24\ncreate b hash:net family inet maxelem 4\nswap a b\ndestroy a\n")
 	f.Add("create six hash:net family inet6 maxelem 1024\nadd six 2001:db8::/32\nadd six ::1\nflush six\n# text\n")
 	f.Add("add nothing 1.2.3.4\ncreate a hash:ip\n")
+	f.Add(strings.Repeat("\x8d", 61))
 	f.Fuzz(func(t *testing.T, text string) {
 		if len(text) > 1<<14 {
 			return

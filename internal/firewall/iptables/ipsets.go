@@ -107,6 +107,10 @@ func (r *setReader) fail(format string, args ...any) {
 }
 
 func (r *setReader) command(f []string) {
+	if n := map[string]int{"flush": 2, "destroy": 2, "swap": 3}[f[0]]; n > 0 && len(f) != n {
+		r.fail("%s with %d words behind it", f[0], len(f)-1)
+		return
+	}
 	named := func(i int) *xt.IPSet {
 		if i >= len(f) || r.sets[f[i]] == nil {
 			r.fail("%s of a set that was not created", f[0])
@@ -122,13 +126,12 @@ func (r *setReader) command(f []string) {
 			r.add(s, f[2:])
 		}
 	case "flush":
-		if s := named(1); s != nil && len(f) == 2 {
+		if s := named(1); s != nil {
 			s.Set.Elems = nil
-			return
 		}
 	case "swap":
 		a, b := named(1), named(2)
-		if a == nil || b == nil || len(f) != 3 || a.Family != b.Family {
+		if a == nil || b == nil || a.Family != b.Family {
 			r.fail("swap needs two sets of one sort")
 			return
 		}
