@@ -163,3 +163,39 @@ func TestPlanNamesABan(t *testing.T) {
 		}
 	})
 }
+
+// TestRehearsal: for policies of every sort, the kernel does in a throwaway
+// namespace what the plan expects.
+func TestRehearsal(t *testing.T) {
+	lab.EnterRoot(t, func(t *testing.T) {
+		sekimori := ownCommand(t)
+		n := newTown(t)
+		inside := lab.NewHost(t, "inside")
+		lab.Connect(t, n.server, "eth1", inside, "eth0")
+		n.server.Address("eth1", "10.0.0.1/24", "fd00:10::1/64")
+		n.server.Forwards()
+		for _, port := range []string{"22", "25", "80", "443", "587", "8443"} {
+			n.server.ServeTCP(":"+port, "tcp")
+		}
+		n.server.ServeUDP(":53", "udp")
+		const zones = "version: 1\nzones:\n  internet: {interfaces: [eth0]}\n  lan: {interfaces: [eth1], networks: [10.0.0.0/24, \"fd00:10::/64\"]}\nlists:\n  admins: [198.51.100.0/24, \"2001:db8:a::/48\"]\n"
+		for name, policy := range map[string]string{
+			"host":   zones + "inbound:\n  - {deny: any, from: 192.0.2.0/28}\n  - {allow: ssh, from: admins, rate: 6/min per source}\n  - {allow: [http, https]}\n  - {allow: [smtp, submission], from: lan}\n  - {allow: ping, rate: 5/s per source}\n",
+			"router": zones + "inbound:\n  - {allow: ssh, from: [admins, lan]}\n  - {allow: dns, from: lan}\nrouter:\n  forward:\n    - {from: lan, to: internet, masquerade: true}\n  port-forward:\n    - {from: internet, port: 8443/tcp, to: 10.0.0.20, to-port: 443}\n",
+			"edge":   zones + "inbound:\n  - {allow: ssh}\n  - {allow: dns}\nedge: {interface: eth0, block: [53/udp, 1900/udp, broadcast]}\noutbound:\n  default: deny\n  rules:\n    - {allow: [dns, https]}\ncontainers: enforce\n",
+		} {
+			file := filepath.Join("/run", name+".yaml")
+			if err := os.WriteFile(file, []byte(policy), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			out, err := n.server.Try("", sekimori, "plan", "--rehearse", "--no-rules", file)
+			if err == nil || !strings.Contains(err.Error(), "exit status 3") {
+				t.Errorf("%s: %v, want exit status 3", name, err)
+			}
+			m := regexp.MustCompile(`REHEARSAL: .* with (\d+) packets in \d+ ms: as planned\n`).FindStringSubmatch(out)
+			if m == nil || len(m[1]) < 2 {
+				t.Errorf("%s: fewer than 10 packets, or not as planned:\n%s", name, out)
+			}
+		}
+	})
+}

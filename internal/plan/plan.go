@@ -52,6 +52,9 @@ type Plan struct {
 	// Changes are packets that meet another end, leaving aside what exceeds the rates
 	// of our own rules.
 	Changes []Change
+	// Translated is true where packets of connections whose addresses are translated
+	// may meet another end, too: those follow the first packet of their connection.
+	Translated bool
 	// Undecided says what could not be worked out: there may be further changes.
 	Undecided []string
 	Listeners []Listener
@@ -65,6 +68,30 @@ type Change struct {
 	// Default is true where it is because no rule there says anything.
 	Line    int
 	Default bool
+}
+
+// manyBoxes is how many boxes of a change are looked at.
+const manyBoxes = 64
+
+// change adds a change, unless it is about nothing but connections that have been
+// translated: where their packets go is decided by the first one, and not known for
+// the others.
+func (p *Plan) change(in Input, e *firewall.Engine, c firewall.Change) {
+	only := false
+	// Where the budget is used up, the change is shown.
+	_ = e.Do(func() error {
+		t := translated(e.Space())
+		only = len(c.Packets) > 0 && !slices.ContainsFunc(c.Packets, func(b packet.Box) bool { return !b.Set().SubsetOf(t) })
+		return nil
+	})
+	if only {
+		p.Translated = true
+		return
+	}
+	if len(c.Packets) > in.Boxes {
+		c.Packets, c.More = c.Packets[:in.Boxes], true
+	}
+	p.Changes = append(p.Changes, in.blame(e, c))
 }
 
 // Listener is a port that something listens at, or that is forwarded, with who can
@@ -103,12 +130,12 @@ func New(in Input) Plan {
 		if !in.InForce {
 			e := firewall.NewEngine(family, facts, in.MaxNodes, older, newer)
 			for _, way := range []firewall.Way{firewall.WayInput, firewall.WayForward, firewall.WayOutput} {
-				c, err := e.Diff(older, newer, way, in.Boxes)
+				c, err := e.Diff(older, newer, way, max(in.Boxes, manyBoxes))
 				if err != nil {
 					p.Undecided = append(p.Undecided, fmt.Sprintf("%s packets %s: %v", nameOf(family), way, err))
 				}
 				for _, one := range c {
-					p.Changes = append(p.Changes, in.blame(e, one))
+					p.change(in, e, one)
 				}
 			}
 		}

@@ -93,15 +93,29 @@ func (p *prober) people() {
 	}
 	for _, r := range p.in.Policy.Policy.Inbound {
 		for _, peer := range r.From {
-			sources := p.peer(peer).And(p.routed(packet.Src, packet.InInterface))
+			sources := p.peer(peer).And(p.routed(packet.Src, packet.InInterface)).Minus(p.e.Space().Prefixes(packet.Src, p.strange()...))
 			ranges := sources.AddrRanges(packet.Src)
 			for _, rg := range ranges[:min(len(ranges), 8)] {
-				for _, a := range []netip.Addr{rg.Lo.Next(), rg.Hi.Prev()} {
+				for _, a := range []netip.Addr{rg.Lo, rg.Hi} {
 					p.add("ssh from "+string(peer), firewall.WayInput, p.syn(a, to[0], port))
 				}
 			}
 		}
 	}
+}
+
+// strange are addresses that nobody else sends with: routing drops such packets.
+func (p *prober) strange() []netip.Prefix {
+	out := append(nobody(p.family), p.ownAddresses()...)
+	for _, i := range p.facts.Interfaces {
+		for _, a := range i.Addresses {
+			if p.is(a.Addr()) && a.Addr().Is4() && !a.IsSingleIP() { // the network itself, and its broadcast address
+				lo, hi := a.Masked().Addr(), lastOf(a)
+				out = append(out, netip.PrefixFrom(lo, lo.BitLen()), netip.PrefixFrom(hi, hi.BitLen()))
+			}
+		}
+	}
+	return out
 }
 
 // arrivesBy is the interface by which an address comes, "" if that is not known.

@@ -391,12 +391,20 @@ func icmpType(n uint64) packet.Range { return packet.Range{Lo: n << 8, Hi: n<<8 
 func (p *prover) arriving() packet.Set {
 	sp := p.e.Space()
 	s := sp.Interfaces(packet.InInterface, p.isOutside).And(sp.Values(packet.Fragment, packet.Range{})).And(sp.Values(packet.Mark, packet.Range{})).
+		Minus(translated(sp)).                                                               // those are forwarded
 		Minus(sp.Prefixes(packet.Src, append(nobody(p.family)[1:], p.ownAddresses()...)...)) // the unspecified address has its uses
 	if !p.facts.Known {
 		return s
 	}
 	here := slices.DeleteFunc(slices.Concat(p.facts.Local, p.facts.Multicast, p.facts.Broadcast), func(d netip.Prefix) bool { return !p.is(d.Addr()) })
 	return s.And(sp.Prefixes(packet.Dst, here...)).Minus(sp.Prefixes(packet.Dst, netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")))
+}
+
+// translated are the packets of connections that have been translated
+// (IPS_SRC_NAT, IPS_DST_NAT of linux/netfilter/nf_conntrack_common.h).
+func translated(sp *packet.Space) packet.Set {
+	const status, snat, dnat = 16, 4, 5 // the width of the field, and the bits
+	return sp.Bit(packet.Status, status-1-snat).Or(sp.Bit(packet.Status, status-1-dnat))
 }
 
 // matches tells whether an interface is meant by a name or a pattern.

@@ -55,11 +55,15 @@ func proofs(p Plan, k Kind) []Proof {
 	return out
 }
 
-// TestDraftNeverShutsOut: whatever a host looks like, and from wherever somebody is
-// logged in, what init writes lets the session live on and its network log in again,
-// tracked or not.
-func TestDraftNeverShutsOut(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+// A situation is a host and somebody who is logged in there.
+type situation struct {
+	host   *host.Snapshot
+	logins []Session
+	keep   []bool
+}
+
+func situations() *rapid.Generator[situation] {
+	return rapid.Custom(func(t *rapid.T) situation {
 		s := &host.Snapshot{Sysctls: map[string]string{"net.ipv4.ip_forward": rapid.SampledFrom([]string{"0", "1"}).Draw(t, "forward")}}
 		s.Conntrack.Count = rapid.IntRange(0, 1).Draw(t, "tracked")
 		s.Interfaces = append(s.Interfaces, device(1, "lo", "", "127.0.0.1/8"),
@@ -83,20 +87,31 @@ func TestDraftNeverShutsOut(t *testing.T) {
 			{"fd00::9", "fd00::1"},
 		}).Draw(t, "way")
 		logins := session(netip.AddrPortFrom(addr(way[0]), 40000).String(), netip.AddrPortFrom(addr(way[1]), port).String())
-		d := draft(s, logins)
-		for i := range d.Offers { // whatever is answered
-			d.Offers[i].Keep = d.Offers[i].Must || rapid.Bool().Draw(t, "keep")
+		return situation{s, logins, rapid.SliceOfN(rapid.Bool(), 8, 8).Draw(t, "keep")}
+	})
+}
+
+// TestDraftNeverShutsOut: whatever a host looks like, from wherever somebody is
+// logged in, and whatever is answered, what init writes lets the session live on and
+// its network log in again, tracked or not.
+func TestDraftNeverShutsOut(t *testing.T) {
+	all := situations()
+	for seed := range 30 {
+		c := all.Example(seed)
+		d := draft(c.host, c.logins)
+		for i := range d.Offers {
+			d.Offers[i].Keep = d.Offers[i].Must || c.keep[i%len(c.keep)]
 		}
-		p := New(input(t, s, &firewall.Ruleset{}, d.Text(), logins))
+		p := Prove(input(t, c.host, &firewall.Ruleset{}, d.Text(), c.logins))
 		for _, k := range []Kind{KindSession, KindReturn, KindOutgoing} {
 			if got := proofs(p, k); len(got) != 1 || got[0].Answer != Holds {
-				t.Fatalf("%d: %+v\n%s", k, got, d.Text())
+				t.Fatalf("seed %d, kind %d: %+v\n%s", seed, k, got, d.Text())
 			}
 		}
 		if p.Locked() || len(p.Undecided) > 0 {
-			t.Fatalf("locked: %+v, undecided: %v\n%s", p.Proofs, p.Undecided, d.Text())
+			t.Fatalf("seed %d: locked: %+v, undecided: %v\n%s", seed, p.Proofs, p.Undecided, d.Text())
 		}
-	})
+	}
 }
 
 // save is a ruleset as iptables-save writes it.

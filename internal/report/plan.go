@@ -27,6 +27,9 @@ type Plan struct {
 	Proofs    list[Proof]    `json:"proofs"`
 	// Rules are the native rules that would be loaded, in one transaction.
 	Rules string `json:"rules,omitempty"`
+	// Translated is true where connections whose addresses are translated change
+	// beside that: their packets follow the first one.
+	Translated bool `json:"translated,omitempty"`
 	// Undecided is what could not be worked out or read.
 	Undecided list[string] `json:"undecided"`
 	// Edge is there where it was asked for.
@@ -81,7 +84,7 @@ type Proof struct {
 // NewPlan is the answer about one policy, with its text, and one host; rules is the
 // native text.
 func NewPlan(file, hostname string, policy []byte, p plan.Plan, rules string, interfaces []string) Plan {
-	out := Plan{File: file, Host: hostname, InForce: p.InForce, First: p.First, Safe: !p.Locked(), Undecided: p.Undecided}
+	out := Plan{File: file, Host: hostname, InForce: p.InForce, First: p.First, Safe: !p.Locked(), Undecided: p.Undecided, Translated: p.Translated}
 	if !p.InForce {
 		out.Rules = rules
 	}
@@ -223,7 +226,11 @@ func (p Plan) packets(b *strings.Builder, s Style) {
 			fmt.Fprintf(b, "      then: %s\n", cut(printable(c.then(p.File)), s.width()-12))
 		}
 	}
-	if len(p.Changes) == 0 && !p.InForce && len(p.Undecided) == 0 {
+	if p.Translated {
+		b.WriteString("\n")
+		s.wrap(b, "", "Addresses are translated: packets of such connections go where the first one went, which is not shown here.")
+	}
+	if len(p.Changes) == 0 && !p.Translated && !p.InForce && len(p.Undecided) == 0 {
 		b.WriteString("\nNo packet would be judged otherwise than now, rates aside.\n")
 	}
 }
