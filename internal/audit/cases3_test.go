@@ -80,10 +80,14 @@ func compromiseHits() []hit {
 			p.Deleted, p.Package = true, ""
 		}},
 		{id: "ioc-exec-tmp", severity: audit.Critical, want: "runs /var/tmp/.x/m, and listens on 4444/tcp", spoil: func(m *machine) { m.add("tcp", "127.0.0.1:4444", "/var/tmp/.x/m") }},
-		{id: "ioc-exec-tmp", severity: audit.Medium, want: "runs /tmp/build/a.out", spoil: func(m *machine) { m.add("", "", "/tmp/build/a.out") },
-			cure: func(m *machine) { m.add("", "", "/tmp/build/a.out").Container = "0123" }},
-		{id: "ioc-interp-net", severity: audit.Critical, want: "the script /tmp/.x/bot.pl has 1 connections to port 443/tcp", spoil: func(m *machine) { perl(m, "/tmp/.x/bot.pl") },
-			cure: func(m *machine) { perl(m, "/usr/share/munin/munin-graph") }},
+		{
+			id: "ioc-exec-tmp", severity: audit.Medium, want: "runs /tmp/build/a.out", spoil: func(m *machine) { m.add("", "", "/tmp/build/a.out") },
+			cure: func(m *machine) { m.add("", "", "/tmp/build/a.out").Container = "0123" },
+		},
+		{
+			id: "ioc-interp-net", severity: audit.Critical, want: "the script /tmp/.x/bot.pl has 1 connections to port 443/tcp", spoil: func(m *machine) { perl(m, "/tmp/.x/bot.pl") },
+			cure: func(m *machine) { perl(m, "/usr/share/munin/munin-graph") },
+		},
 		{id: "ioc-interp-net", severity: audit.Critical, want: "is gone", spoil: func(m *machine) { perl(m, "/var/www/x.pl").ScriptGone = true }},
 		{id: "ioc-fake-kthread", severity: audit.Critical, want: "runs /usr/bin/kdevtmpfsi", spoil: func(m *machine) { m.add("", "", "/usr/bin/kdevtmpfsi").Argv = []string{"[kworker/0:1]"} }},
 		{id: "ioc-argv", severity: audit.Critical, want: "calls itself /usr/sbin/apache2 and is /usr/bin/perl", spoil: func(m *machine) {

@@ -250,12 +250,14 @@ func sshHits() []hit {
 		{id: "ssh-hostkey-perm", severity: audit.High, want: "has mode 0644", spoil: func(m *machine) { m.s.SSH.HostKeys[0].Private.Mode = 0o644 }},
 		{id: "ssh-authkeys-perm", severity: audit.High, want: "/home/alice/.ssh/authorized_keys", spoil: func(m *machine) { m.s.SSH.KeyFiles[0].Chain[1].Mode = 0o777 }},
 		{id: "ssh-perms", severity: audit.High, want: "/etc/ssh/sshd_config has mode 0666", spoil: func(m *machine) { m.s.SSH.Config[0].Mode = 0o666 }},
-		{id: "ssh-cve", severity: audit.High, want: "CVE-2024-6387", spoil: func(m *machine) {
-			m.s.SSH.Version, m.s.SSH.PackageVersion = "OpenSSH_9.2p1 Debian-2+deb12u1", "1:9.2p1-2+deb12u1"
-		},
+		{
+			id: "ssh-cve", severity: audit.High, want: "CVE-2024-6387", spoil: func(m *machine) {
+				m.s.SSH.Version, m.s.SSH.PackageVersion = "OpenSSH_9.2p1 Debian-2+deb12u1", "1:9.2p1-2+deb12u1"
+			},
 			cure: func(m *machine) {
 				m.s.SSH.Version, m.s.SSH.PackageVersion = "OpenSSH_9.2p1 Debian-2+deb12u10", "1:9.2p1-2+deb12u10"
-			}},
+			},
+		},
 		{id: "ssh-cve", severity: audit.Medium, want: "Terrapin", spoil: func(m *machine) {
 			m.s.SSH.Version, m.s.SSH.PackageVersion = "OpenSSH_8.4p1 Debian-5+deb11u2", "1:8.4p1-5+deb11u2"
 		}},
@@ -290,8 +292,10 @@ func sshHits() []hit {
 		}},
 		{id: "ssh-userkey", severity: audit.Medium, want: "RSA of 1024 bits", spoil: func(m *machine) { m.s.SSH.KeyFiles[0].Text += keyRSA1 + " old\n" }},
 		{id: "ssh-userkey", severity: audit.Low, want: "sshd passes over the line", spoil: func(m *machine) { m.s.SSH.KeyFiles[0].Text += "ssh-ed25519 AAAAbroken\n" }},
-		{id: "ssh-userkey", severity: audit.Info, want: "RSA of 2048 bits", spoil: func(m *machine) { m.s.SSH.KeyFiles[0].Text += keyRSA2 + " old\n" },
-			cure: func(m *machine) { m.s.SSH.KeyFiles[0].Text += keyRSA4 + " new\n" + keyEC + " other\n" }},
+		{
+			id: "ssh-userkey", severity: audit.Info, want: "RSA of 2048 bits", spoil: func(m *machine) { m.s.SSH.KeyFiles[0].Text += keyRSA2 + " old\n" },
+			cure: func(m *machine) { m.s.SSH.KeyFiles[0].Text += keyRSA4 + " new\n" + keyEC + " other\n" },
+		},
 		{id: "ssh-userenv", severity: audit.Medium, want: "PermitUserEnvironment yes", spoil: func(m *machine) { m.sshd("PermitUserEnvironment yes") }},
 		{id: "ssh-hostbased", severity: audit.Medium, want: "HostbasedAuthentication yes", spoil: func(m *machine) { m.sshd("HostbasedAuthentication yes") }},
 		{id: "ssh-log", severity: audit.Medium, want: "loglevel", spoil: func(m *machine) { m.sshd("LogLevel QUIET") }},

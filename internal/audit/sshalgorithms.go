@@ -181,12 +181,18 @@ func (v *view) oldSSHD() outcome {
 		severity   Severity
 	}{
 		{
-			"CVE-2024-6387 (regreSSHion: code of a stranger as root)", [2]int{8, 5}, [2]int{9, 8},
-			[]string{"1:9.2p1-2+deb12u3", "1:8.9p1-3ubuntu0.10", "1:9.3p1-1ubuntu3.6", "1:9.6p1-3ubuntu13.3"}, High,
+			"CVE-2024-6387 (regreSSHion: code of a stranger as root)",
+			[2]int{8, 5},
+			[2]int{9, 8},
+			[]string{"1:9.2p1-2+deb12u3", "1:8.9p1-3ubuntu0.10", "1:9.3p1-1ubuntu3.6", "1:9.6p1-3ubuntu13.3"},
+			High,
 		},
 		{
-			"CVE-2023-48795 (Terrapin: messages cut out unnoticed)", [2]int{0, 0}, [2]int{9, 6},
-			[]string{"1:9.2p1-2+deb12u2", "1:8.4p1-5+deb11u3", "1:8.9p1-3ubuntu0.6", "1:9.3p1-1ubuntu3.1", "1:8.2p1-4ubuntu0.11"}, Medium,
+			"CVE-2023-48795 (Terrapin: messages cut out unnoticed)",
+			[2]int{0, 0},
+			[2]int{9, 6},
+			[]string{"1:9.2p1-2+deb12u2", "1:8.4p1-5+deb11u3", "1:8.9p1-3ubuntu0.6", "1:9.3p1-1ubuntu3.1", "1:8.2p1-4ubuntu0.11"},
+			Medium,
 		},
 	} {
 		first := v.ssh.atLeast(hole.from[0], hole.from[1])

@@ -51,7 +51,9 @@ func down(known []string, r Reach, s *host.Snapshot) []string {
 func newUnseen(s *host.Snapshot) []Unseen {
 	var out []Unseen
 	for _, u := range s.Unseen {
-		out = append(out, Unseen(u))
+		if !auditOnly(u.Section) {
+			out = append(out, Unseen(u))
+		}
 	}
 	return out
 }
@@ -347,4 +349,16 @@ func familyName(f firewall.Family) string {
 		return "IPv6"
 	}
 	return "IPv4"
+}
+
+// auditOnly reports whether a section of a snapshot bears on audits alone, and not
+// on who may reach what.
+func auditOnly(section string) bool {
+	switch section {
+	case host.SectionAccounts, host.SectionSSH, host.SectionSudo, host.SectionUnits, host.SectionStartup, host.SectionUpdates, host.SectionSettings,
+		host.SectionKernel, host.SectionMounts, host.SectionLogging, host.SectionClock, host.SectionWeb, host.SectionIntegrity,
+		host.SectionConnections, host.SectionProvider:
+		return true
+	}
+	return false
 }
