@@ -307,8 +307,8 @@ func (im *importer) others(f *filter.Filter) {
 			im.lose(option, v, "%s", why)
 		}
 	}
-	for l := range strings.Lines(im.j.Values["action"]) {
-		if l = strings.TrimSpace(l); l != "" && !justBans(l) {
+	for _, l := range actions(im.j.Values["action"]) {
+		if !justBans(l) {
 			im.lose("action", l, "bans go to the kernel directly; what else an action does is for hooks of your own")
 		}
 	}
@@ -335,6 +335,27 @@ func (im *importer) others(f *filter.Filter) {
 			}
 		}
 	}
+}
+
+// actions splits what the option says: one action a line, but for options in
+// brackets, which may go on in the next.
+func actions(s string) []string {
+	var out []string
+	open := false
+	for l := range strings.Lines(s) {
+		l = strings.TrimSpace(l)
+		switch {
+		case l == "":
+			continue
+		case open:
+			out[len(out)-1] += " " + l
+		default:
+			out = append(out, l)
+		}
+		last := out[len(out)-1]
+		open = strings.Count(last, "[") > strings.Count(last, "]")
+	}
+	return out
 }
 
 // justBans reports whether an action of fail2ban does nothing but refuse an

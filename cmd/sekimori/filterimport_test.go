@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -62,5 +63,18 @@ bantime.maxtime = 5w
 	}
 	if lost := m.Jails[2].Lost; len(lost) != 1 || !strings.HasPrefix(lost[0], "bantime = -1 (jail.conf:11): ") {
 		t.Errorf("a ban without end: %q", lost)
+	}
+}
+
+func TestActions(t *testing.T) {
+	got := actions("iptables[name=a,\n  port=1]\n\n mail-whois[dest=x]\nufw")
+	want := []string{"iptables[name=a, port=1]", "mail-whois[dest=x]", "ufw"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	for i, bans := range []bool{true, false, true} {
+		if justBans(got[i]) != bans {
+			t.Errorf("%s: %v", got[i], !bans)
+		}
 	}
 }

@@ -98,19 +98,27 @@ func (m *JournalMatch) Matches(has func(field, value string) bool) bool {
 	})
 }
 
-// String writes m as journalctl takes it.
+// String writes m as a shell would hand it to journalctl.
 func (m *JournalMatch) String() string {
 	var groups []string
 	for _, g := range m.groups {
 		var terms []string
 		for _, t := range g {
 			for _, v := range t.values {
-				terms = append(terms, t.field+"="+v)
+				terms = append(terms, shellWord(t.field+"="+v))
 			}
 		}
 		groups = append(groups, strings.Join(terms, " "))
 	}
 	return strings.Join(groups, " + ")
+}
+
+// shellWord writes a word so that shellWords reads it again.
+func shellWord(s string) string {
+	if !strings.ContainsAny(s, " \t\r\n'\"\\") {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // shellWords splits s as a shell would, and Python's shlex.split does: words in

@@ -64,6 +64,32 @@ func TestJournalMatch(t *testing.T) {
 	}
 }
 
+// What is written of a journalmatch is read as the same, and matches the same.
+func FuzzJournalMatch(f *testing.F) {
+	for _, s := range []string{
+		"_SYSTEMD_UNIT=ssh.service + _COMM=sshd _UID=0", "+ _A=b +\n_C=d", `'_SYSTEMD_SLICE=system-openvpn\x2dserver.slice' + "_A=x y"`, `_A=\' _A=`, "_A=+ + _B='+'",
+	} {
+		f.Add(s, "_A", "b")
+	}
+	f.Fuzz(func(t *testing.T, s, field, value string) {
+		m, err := ParseJournalMatch(nonEmptyLines(s))
+		if err != nil {
+			return
+		}
+		again, err := ParseJournalMatch([]string{m.String()})
+		if err != nil || again.String() != m.String() {
+			t.Fatalf("%q is written as %q, read as %q, %v", s, m, again, err)
+		}
+		has := func(f, v string) bool { return f == field && v == value || f == "_UID" && v == "0" }
+		if m.Matches(has) != again.Matches(has) || m.Forgeable() != again.Forgeable() || !slices.Equal(m.Fields(), again.Fields()) {
+			t.Fatalf("%q and %q mean different things", s, m)
+		}
+		if m.Any() && !m.Matches(func(string, string) bool { return false }) {
+			t.Fatalf("%q asks for nothing, and not all entries match", s)
+		}
+	})
+}
+
 func TestJournalMatchOfAFile(t *testing.T) {
 	_, err := compileText("[Definition]\nfailregex = ^x <ADDR>$\njournalmatch = _COMM=x\n  what\n")
 	if err == nil || !strings.Contains(err.Error(), `want FIELD=value, have "what"`) || !strings.HasPrefix(err.Error(), "filter.d/x.conf:4: ") {
