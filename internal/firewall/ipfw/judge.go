@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"sekimori/internal/firewall/acl"
 	"sekimori/packet"
 )
 
@@ -364,7 +365,7 @@ func (t owner) match(j *judge) packet.Set {
 	having := j.number(packet.Protocol, 6).Or(j.number(packet.Protocol, 17)).Minus(j.later())
 	n, err := strconv.ParseUint(t.id, 10, 32)
 	if err != nil { // who that is, is for the host to say
-		return having.And(j.sp.Unknown(t.field + " " + t.id))
+		n = uint64(acl.NameID(t.id))
 	}
 	return having.And(j.sp.Unknown(OwnerKnown)).And(j.sp.Values(j.sp.Extra(t.field, 32), packet.Range{Lo: n, Hi: n}))
 }

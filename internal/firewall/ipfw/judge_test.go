@@ -153,10 +153,10 @@ func TestMeaning(t *testing.T) {
 		{"what makes a state", "add allow udp from any to any keep-state", In, "udp new", "accept, kept"},
 		{"what makes none", "add allow udp from any to any", In, "udp new", "accept"},
 		{"a limit that may be exceeded", "add allow udp from any to any limit src-addr 4", In, `udp new unless "limit src-addr 4 in add allow udp from any to any limit src-addr 4"`, "deny"},
-		{"users of TCP", "add allow ip from any to any uid postfix", Out, `tcp frag 0 if "meta skuid postfix"`, "accept"},
+		{"users of TCP", "add allow ip from any to any uid postfix", Out, `tcp frag 0 with "meta skuid"/32 3282321826 if "owner known"`, "accept"},
 		{"users by number", "add allow ip from any to any { uid 100 or uid 101 }", Out, `tcp frag 0 with "meta skuid"/32 101 if "owner known"`, "accept"},
-		{"ICMP has no user", "add allow ip from any to any uid postfix", Out, `icmp frag 0 if "meta skuid postfix"`, "rest"},
-		{"and so is not a user's", "add allow ip from any to any not uid postfix", Out, `icmp frag 0 if "meta skuid postfix"`, "accept"},
+		{"ICMP has no user", "add allow ip from any to any uid postfix", Out, `icmp frag 0 with "meta skuid"/32 3282321826 if "owner known"`, "rest"},
+		{"and so is not a user's", "add allow ip from any to any not uid postfix", Out, `icmp frag 0 with "meta skuid"/32 3282321826 if "owner known"`, "accept"},
 		{"IPv4 alone", "add allow ip4 from any to any", In, "tcp 2001:db8::1 -> *", "rest"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

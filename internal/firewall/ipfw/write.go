@@ -38,7 +38,7 @@ const (
 // first one if it was refused; and errors of ICMP about connections, which it does
 // not know to be about them.
 func Write(l *acl.List, o acl.Options) ([]acl.File, error) {
-	w := &writer{}
+	w := &writer{owners: l.Owners}
 	reduced, bad := l.EdgeFirst().Reduced(Target, cannot)
 	if l.Edge != nil && l.Edge.Broadcast { // nothing that is less can be said instead
 		return nil, append(bad, unsupported("broadcast at the edge", l.Edge.Origin))
@@ -118,6 +118,7 @@ type writer struct {
 	why     string
 	looksUp bool // check-state stands already
 	tables  []table
+	owners  map[uint32]string
 }
 
 // table is a list that is kept in a table.
@@ -223,8 +224,8 @@ func (w *writer) matches(way acl.Way, r *acl.Rule) []string {
 	for _, n := range slices.Concat(r.NotIn, r.NotOut) {
 		where += " not via " + ifaceName(n)
 	}
-	owner := owners("uid", r.Users, false) + owners("gid", r.Groups, false) +
-		owners("uid", r.ExceptUsers, true) + owners("gid", r.ExceptGroups, true)
+	owner := w.owned("uid", r.Users, false) + w.owned("gid", r.Groups, false) +
+		w.owned("uid", r.ExceptUsers, true) + w.owned("gid", r.ExceptGroups, true)
 	var out []string
 	for _, from := range peers(r.From) {
 		for _, to := range peers(r.To) {
@@ -282,11 +283,16 @@ func ifaceName(i acl.Interface) string {
 	return string(i)
 }
 
-// owners restricts a rule to users or groups.
-func owners(what string, ids []uint32, except bool) string {
+// owned restricts a rule to users or groups, by number, or by a name that ipfw
+// looks up when it loads the text.
+func (w *writer) owned(what string, ids []uint32, except bool) string {
 	var out []string
 	for _, id := range ids {
-		out = append(out, fmt.Sprintf("%s %d", what, id))
+		name, ok := w.owners[id]
+		if !ok {
+			name = fmt.Sprint(id)
+		}
+		out = append(out, what+" "+name)
 	}
 	switch {
 	case len(out) == 0:

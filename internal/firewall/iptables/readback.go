@@ -15,7 +15,8 @@ import (
 // ipset where there is one. Limits are the limiters by the text of the
 // [firewall.Varies] that stands for them.
 //
-// A chain with a rate must have exactly the two rules of a limiter that drops what
+// The name of a user or group is read as the number that stands for it
+// ([acl.NameID]). A chain with a rate must have exactly the two rules of a limiter that drops what
 // exceeds it; and a list of recent belongs to one chain alone. A limit in any other
 // place is none that could be compared with a policy's, and is not among Limits.
 func Read(family firewall.Family, files []acl.File) (*firewall.Ruleset, map[string]acl.Limit, error) {
@@ -30,7 +31,7 @@ func Read(family firewall.Family, files []acl.File) (*firewall.Ruleset, map[stri
 		}
 		p.sets = sets
 	}
-	rs, err := p.parse(files[0].Text)
+	rs, err := p.parse(ownerName.ReplaceAllFunc(files[0].Text, numbered))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -60,6 +61,15 @@ func Read(family firewall.Family, files []acl.File) (*firewall.Ruleset, map[stri
 		}
 	}
 	return rs, limits, nil
+}
+
+// ownerName finds users and groups by name.
+var ownerName = regexp.MustCompile(`--[ug]id-owner [A-Za-z_][A-Za-z0-9_.-]*\$?`)
+
+// numbered puts the number in the place of a name that stands for it in lists.
+func numbered(option []byte) []byte {
+	what, name, _ := strings.Cut(string(option), " ")
+	return fmt.Appendf(nil, "%s %d", what, acl.NameID(name))
 }
 
 // inline puts the rules of our chains in the place of the jumps that lead to them,

@@ -30,6 +30,7 @@ const prefix = "SEKIMORI-"
 // its full table.
 func Write(family firewall.Family, l *acl.List, o acl.Options) ([]acl.File, error) {
 	w := newWriter(family, o)
+	w.owners = l.Owners
 	reduced, bad := l.Reduced(w.target(), w.cannot)
 	bad = append(bad, w.natCannot(l)...)
 	if len(bad) > 0 && !o.Degrade {
@@ -57,6 +58,7 @@ type writer struct {
 	tables map[string]*tableText
 	sets   []setText
 	made   map[string]bool // names of chains
+	owners map[uint32]string
 }
 
 // tableText is a table as it will stand in the text.

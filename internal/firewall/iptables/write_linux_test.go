@@ -244,3 +244,41 @@ func TestUnsupportedXT(t *testing.T) {
 		t.Errorf("degraded: %v", err)
 	}
 }
+
+// TestOwnersByName: a user whose number was not known is written by name, which
+// iptables-restore looks up, and is read back as the number that stands for it.
+func TestOwnersByName(t *testing.T) {
+	t.Parallel()
+	root := acl.NameID("root")
+	l := &acl.List{
+		Owners: map[uint32]string{root: "root"},
+		Outbound: &acl.Section{Rules: []acl.Rule{
+			{Action: acl.Drop, Services: discard(), ExceptUsers: []uint32{root}},
+			{Action: acl.Drop, Services: discard(), Groups: []uint32{root, 7}},
+		}},
+	}
+	files, err := iptables.Write(firewall.IPv4, l, acl.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(files[0].Text)
+	for _, want := range []string{"-m owner ! --uid-owner root", "-m owner --gid-owner root", "-m owner --gid-owner 7"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in\n%s", want, text)
+		}
+	}
+	rs, _, err := iptables.Read(firewall.IPv4, files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules := rs.Tables[0].Chain("SEKIMORI-OUTPUT").Rules
+	if len(rules) != 3 || !strings.Contains(rules[0].Text, fmt.Sprintf("! --uid-owner %d", root)) {
+		t.Errorf("read back as %v", rules)
+	}
+	lab.Enter(t, func(t *testing.T) {
+		lab.RunInput(t, text, "iptables-restore", "--noflush")
+		if saved := lab.Run(t, "iptables-save"); !strings.Contains(saved, "! --uid-owner 0") {
+			t.Errorf("loaded as\n%s", saved)
+		}
+	})
+}

@@ -154,10 +154,10 @@ func (w *writer) axes(r *acl.Rule) (axes []axis, always string, ok bool) {
 		fixed = append(fixed, "-m conntrack --ctstate DNAT")
 	}
 	for _, u := range r.ExceptUsers {
-		fixed = append(fixed, fmt.Sprintf("-m owner ! --uid-owner %d", u))
+		fixed = append(fixed, "-m owner ! --uid-owner "+w.owner(u))
 	}
 	for _, g := range r.ExceptGroups {
-		fixed = append(fixed, fmt.Sprintf("-m owner ! --gid-owner %d", g))
+		fixed = append(fixed, "-m owner ! --gid-owner "+w.owner(g))
 	}
 	var first []string // options of the rule itself stand before matches
 	for _, a := range w.parts(r) {
@@ -185,7 +185,7 @@ func (w *writer) parts(r *acl.Rule) []axis {
 	parts := []axis{
 		names("-i ", r.In), names("-o ", r.Out),
 		w.peers(r.From, "-i ", "src"), w.peers(r.To, "-o ", dst),
-		owners("uid", r.Users), owners("gid", r.Groups), services,
+		w.ownerAxis("uid", r.Users), w.ownerAxis("gid", r.Groups), services,
 	}
 	if t := r.Target; t.IsValid() || t.Addr().IsValid() {
 		parts = append(parts, w.now(r))
@@ -220,10 +220,19 @@ func names(option string, is []acl.Interface) axis {
 	return a
 }
 
-func owners(what string, ids []uint32) axis {
+// owner is a user or group as iptables-restore takes it: a number, or a name that
+// it looks up when it loads the text.
+func (w *writer) owner(id uint32) string {
+	if name, ok := w.owners[id]; ok {
+		return name
+	}
+	return fmt.Sprint(id)
+}
+
+func (w *writer) ownerAxis(what string, ids []uint32) axis {
 	var a axis
 	for _, id := range ids {
-		a = append(a, fmt.Sprintf("-m owner --%s-owner %d", what, id))
+		a = append(a, fmt.Sprintf("-m owner --%s-owner %s", what, w.owner(id)))
 	}
 	return a
 }
