@@ -25,9 +25,9 @@ const (
 // and run at the same time; what each has found it puts into the snapshot
 // afterwards, in the order of the list.
 type part struct {
-	// section is named where the part does not end in time.
-	section string
-	run     func(context.Context) found
+	// sections are what it fills, named where it does not end in time.
+	sections []string
+	run      func(context.Context) found
 }
 
 // found puts what a part has read into a snapshot and gives what it could not read.
@@ -38,8 +38,11 @@ type audit struct {
 	parts    []part
 	results  []chan found
 	deadline <-chan time.Time
-	ctx      context.Context
-	cancel   context.CancelFunc
+	// late is true once the deadline has passed.
+	late bool
+	// outer is the caller's context, ctx the parts'.
+	outer, ctx context.Context
+	cancel     context.CancelFunc
 }
 
 // startAudit starts reading all that only an audit asks about.
@@ -51,7 +54,7 @@ func (c *collector) startAudit(ctx context.Context) *audit {
 	if c.options.Deep {
 		limit = partTimeDeep
 	}
-	a := &audit{parts: c.parts(), deadline: time.After(limit)}
+	a := &audit{parts: c.parts(), deadline: time.After(limit), outer: ctx}
 	a.ctx, a.cancel = context.WithTimeout(ctx, limit)
 	for _, p := range a.parts {
 		result := make(chan found, 1)
@@ -69,32 +72,46 @@ func (a *audit) finish(c *collector) {
 	}
 	defer a.cancel()
 	c.snap.Audited = true
-	stale := updates.Stale(a.ctx, c.files, c.snap.Processes)
+	// Processes were read meanwhile; what is to be done with them has its own time.
+	ctx, cancel := context.WithTimeout(a.outer, partTime)
+	defer cancel()
+	stale, err := updates.Stale(ctx, c.files, c.snap.Processes)
+	if err != nil {
+		c.unseen(host.Unseen{Section: host.SectionUpdates, Reason: "processes that run what was replaced: " + err.Error()})
+	}
 	c.snap.SavedRules = readSavedRules(c.files)
-	late := false
 	for i, p := range a.parts {
-		var put found
-		if late {
-			select {
-			case put = <-a.results[i]:
-			default:
-			}
-		} else {
-			select {
-			case put = <-a.results[i]:
-			case <-a.deadline:
-				late = true
-			}
-		}
+		put := a.wait(i)
 		if put == nil {
-			c.unseen(host.Unseen{Section: p.section, Reason: fmt.Sprintf("%s: reading did not end in time", p.section)})
+			for _, section := range p.sections {
+				c.unseen(host.Unseen{Section: section, Reason: fmt.Sprintf("%s: reading did not end in time", section)})
+			}
 			continue
 		}
 		c.unseen(put(c.snap)...)
 	}
 	c.snap.Updates.Stale = stale
-	c.packages(a.ctx)
+	c.packages(ctx)
 	join(c.snap, c.values)
+}
+
+// wait gives what a part has found, nil where it has not come back in time.
+func (a *audit) wait(i int) found {
+	select {
+	case put := <-a.results[i]:
+		return put // whatever the time is now
+	default:
+	}
+	if a.late {
+		return nil
+	}
+	select {
+	case put := <-a.results[i]:
+		return put
+	case <-a.deadline:
+		a.late = true
+		return nil
+	}
 }
 
 // parts are all that an audit looks at beside what reachability needs.
@@ -103,7 +120,7 @@ func (c *collector) parts() []part {
 	live := c.options.Root == nil
 	people := sync.OnceValue(func() accounts.People { return accounts.ReadPeople(c.files) })
 	return []part{
-		{host.SectionAccounts, func(ctx context.Context) found {
+		{[]string{host.SectionAccounts, host.SectionSSH, host.SectionSudo}, func(ctx context.Context) found {
 			r := accounts.ReadDoors(ctx, c.files, system, people(), live)
 			return func(s *host.Snapshot) []host.Unseen {
 				s.Accounts, s.Groups, s.Logins = people().Accounts, people().Groups, people().Logins
@@ -111,14 +128,14 @@ func (c *collector) parts() []part {
 				return append(people().Unseen, r.Unseen...)
 			}
 		}},
-		{host.SectionUpdates, func(ctx context.Context) found {
+		{[]string{host.SectionUpdates, host.SectionPackages}, func(ctx context.Context) found {
 			r := updates.Read(ctx, c.files, release(c.files))
 			return func(s *host.Snapshot) []host.Unseen {
 				s.Packages, s.Updates = r.Packages, r.Updates
 				return r.Unseen
 			}
 		}},
-		{host.SectionLogging, func(context.Context) found {
+		{[]string{host.SectionLogging, host.SectionClock}, func(context.Context) found {
 			logging, notes := services.ReadLogging(c.files)
 			clock, more := services.ReadClock(c.files)
 			if live {
@@ -129,14 +146,14 @@ func (c *collector) parts() []part {
 				return append(notes, more...)
 			}
 		}},
-		{host.SectionWeb, func(context.Context) found {
+		{[]string{host.SectionWeb}, func(context.Context) found {
 			servers, certificates, notes := services.ReadWeb(c.files)
 			return func(s *host.Snapshot) []host.Unseen {
 				s.Web, s.Certificates = servers, certificates
 				return notes
 			}
 		}},
-		{host.SectionKernel, func(context.Context) found {
+		{[]string{host.SectionKernel, host.SectionSettings, host.SectionMounts, host.SectionProvider}, func(context.Context) found {
 			r := machine.Read(c.files)
 			return func(s *host.Snapshot) []host.Unseen {
 				s.Settings, s.Kernel, s.Mounts, s.Provider = r.Settings, r.Kernel, r.Mounts, r.Provider
@@ -144,7 +161,7 @@ func (c *collector) parts() []part {
 				return r.Unseen
 			}
 		}},
-		{host.SectionIntegrity, func(ctx context.Context) found {
+		{[]string{host.SectionIntegrity}, func(ctx context.Context) found {
 			mounts := machine.Mounts(c.files)
 			r, notes := integrity.Read(ctx, c.files, mounts, c.options.Deep)
 			return func(s *host.Snapshot) []host.Unseen {
@@ -152,7 +169,7 @@ func (c *collector) parts() []part {
 				return notes
 			}
 		}},
-		{host.SectionUnits, func(ctx context.Context) found {
+		{[]string{host.SectionUnits, host.SectionStartup}, func(ctx context.Context) found {
 			r := services.Read(ctx, c.files, people().Accounts, live)
 			return func(s *host.Snapshot) []host.Unseen {
 				s.Units, s.Startup = r.Units, r.Startup

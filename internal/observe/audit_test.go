@@ -36,15 +36,15 @@ func TestPartThatHangs(t *testing.T) {
 	close(late)
 	ctx, cancel := context.WithCancel(t.Context())
 	a := &audit{
-		parts:    []part{{section: "first"}, {section: "hangs"}, {section: "third"}},
+		parts:    []part{{sections: []string{"first"}}, {sections: []string{"hangs", "too"}}, {sections: []string{"third"}}},
 		results:  []chan found{done("a"), never, done("b")},
-		deadline: late, ctx: ctx, cancel: cancel,
+		deadline: late, outer: ctx, ctx: ctx, cancel: cancel,
 	}
 	a.finish(c)
 	if len(c.snap.Accounts) == 0 || c.snap.Accounts[len(c.snap.Accounts)-1].Name != "b" || !c.snap.Audited {
 		t.Errorf("what the others found: %+v", c.snap.Accounts)
 	}
-	if !c.snap.Misses("hangs") || c.snap.Misses("third") {
+	if !c.snap.Misses("hangs") || !c.snap.Misses("too") || c.snap.Misses("third") || c.snap.Misses("first") {
 		t.Errorf("unseen: %v", c.snap.Unseen)
 	}
 }

@@ -25,7 +25,7 @@ const (
 // does: a binary that was deleted, or a mapped file with code that is not the one
 // that stands at its path any more. What lies where packages have no files does
 // not count: it is for those to judge who look for signs of compromise.
-func Stale(ctx context.Context, f rootfs.FS, processes []host.Process) []host.StaleProcess {
+func Stale(ctx context.Context, f rootfs.FS, processes []host.Process) ([]host.StaleProcess, error) {
 	found := make([]*host.StaleProcess, len(processes))
 	s := &staleReader{files: f, paths: map[string]identity{}}
 	var next atomic.Int64
@@ -48,7 +48,7 @@ func Stale(ctx context.Context, f rootfs.FS, processes []host.Process) []host.St
 			out = append(out, *p)
 		}
 	}
-	return out
+	return out, ctx.Err()
 }
 
 // identity is what stands at a path now.

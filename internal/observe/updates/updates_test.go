@@ -280,7 +280,10 @@ func TestStale(t *testing.T) {
 	}
 	replaced.Deleted = true
 	f := rootfs.FS{Source: os.DirFS("/").(rootfs.Source)}
-	got := Stale(t.Context(), f, []host.Process{same, replaced})
+	got, err := Stale(t.Context(), f, []host.Process{same, replaced})
+	if err != nil {
+		t.Error(err)
+	}
 	want := []host.StaleProcess{{PID: replaced.PID, Name: "replaced", Exe: replaced.Exe, Binary: true}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
