@@ -89,6 +89,21 @@ func (w *writer) target() string {
 	return "iptables"
 }
 
+// other is the target for the other family.
+func (w *writer) other() string {
+	if w.v6() {
+		return "iptables"
+	}
+	return "ip6tables"
+}
+
+func (w *writer) family4or6() string {
+	if w.v6() {
+		return "IPv6"
+	}
+	return "IPv4"
+}
+
 func (w *writer) table(name string) *tableText {
 	t := w.tables[name]
 	if t == nil {
@@ -174,6 +189,7 @@ func (w *writer) pass() string {
 func (w *writer) files() []acl.File {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# %s-restore%s, written by sekimori\n", w.target(), map[bool]string{false: " --noflush"}[w.o.Complete])
+	fmt.Fprintf(&b, "# About %s packets alone: those of the other family are judged by what --to %s writes.\n", w.family4or6(), w.other())
 	if !w.o.Complete && !w.o.Separate {
 		b.WriteString("# Each time it is loaded it puts one more jump to our chains at the head of a chain; sekimori compile -o writes a script that leaves one.\n")
 	}
