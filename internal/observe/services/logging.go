@@ -219,9 +219,21 @@ func selector(line string, d *host.LogDaemon) {
 	}
 }
 
+// asciiLower is lower case byte by byte, so that places in the result are places in
+// the text: strings.ToLower lengthens what is no UTF-8.
+func asciiLower(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
+}
+
 // parameter finds name="value" in a line of rsyslog's newer form.
 func parameter(line, name string) string {
-	lower := strings.ToLower(line)
+	lower := asciiLower(line)
 	for from := 0; ; {
 		i := strings.Index(lower[from:], name)
 		if i < 0 {

@@ -214,6 +214,7 @@ func FuzzServices(f *testing.F) {
 	f.Add("SHELL=/bin/sh\n*/5 * * * * root a --password b\n@reboot x\n7 5 weekly y\n")
 	f.Add("telnet stream tcp nowait root /usr/sbin/tcpd in.telnetd\nservice x\n{\n port = 1\n disable = yes\n}\n")
 	f.Add("*.* @@h:1\naction(type=\"omfwd\" target=\"r\")\ninput(type=\"imtcp\" port=\"1\")\n/a {\n rotate 4\n daily\n}\ndestination d { network(\"x\" port(1)); };")
+	f.Add("(type=\"omfwd\" target=\"r\")\ninput(type=\"imtcp\"\xeaport")
 	f.Add("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\nserver x\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		for _, j := range append(parseCrontab(text, ""), parseCrontab(text, "u")...) {
