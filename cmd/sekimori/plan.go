@@ -68,7 +68,7 @@ func (c *planner) run(ctx context.Context, name string) error {
 		return err
 	}
 	if c.only == "edge" {
-		return c.edge(f, v)
+		return c.edge(ctx, f, v)
 	}
 	var text string
 	var in plan.Input

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"os"
 
 	"sekimori/internal/plan"
 	"sekimori/internal/report"
@@ -9,11 +12,18 @@ import (
 )
 
 // edge lists what the block at the edge would hit.
-func (c *planner) edge(f *policy.File, v view) error {
+func (c *planner) edge(ctx context.Context, f *policy.File, v view) error {
 	if f.Policy.Edge == nil {
 		return hinted(errors.New("the policy has no edge"), `for example: edge: {interface: eth0, block: [22/udp, broadcast]}`)
 	}
-	answer := report.NewEdgePlan(plan.Edge(v.host, f.Policy.Edge))
+	var flows []plan.Flow
+	if c.snapshot == "" {
+		var seen bool
+		if flows, seen = openFlows(ctx, os.DirFS("/")); !seen {
+			fmt.Fprintln(c.err, "sekimori: tracked connections could not be read (needs root, and /proc/net/nf_conntrack or conntrack); those through this host are not among the flows")
+		}
+	}
+	answer := report.NewEdgePlan(plan.Edge(v.host, f.Policy.Edge, flows))
 	if c.format == "json" {
 		return report.JSON(c.out, answer)
 	}

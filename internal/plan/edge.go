@@ -3,6 +3,7 @@ package plan
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"sekimori/internal/host"
@@ -31,10 +32,16 @@ type EdgeHit struct {
 	Why     string
 }
 
+// Flow is a connection that the kernel tracks, as the one who opened it wrote it.
+type Flow struct {
+	Proto    string
+	Src, Dst netip.AddrPort
+}
+
 // Edge says which listeners, and which of the flows that were seen, a block would
 // hit: those whose port it names, at either end, and for broadcast those that live
-// on it.
-func Edge(s *host.Snapshot, e *policy.Edge) EdgeHits {
+// on it. Flows are those of connection tracking, as far as it could be read.
+func Edge(s *host.Snapshot, e *policy.Edge, flows []Flow) EdgeHits {
 	out := EdgeHits{Scope: cmp.Or(string(e.Scope), "outside")}
 	for _, i := range e.Interface {
 		out.Interfaces = append(out.Interfaces, string(i))
@@ -52,11 +59,12 @@ func Edge(s *host.Snapshot, e *policy.Edge) EdgeHits {
 	for _, b := range e.Block {
 		out.Block = append(out.Block, string(b))
 		if b == "broadcast" {
-			out.broadcast(s, names)
+			out.broadcast(s, names, flows)
 			continue
 		}
 		for _, m := range policy.Service(b).Matches() {
 			out.port(s, names, string(b), m)
+			out.tracked(flows, string(b), m)
 		}
 	}
 	return out
@@ -117,7 +125,36 @@ func speaking() map[uint16]string {
 	}
 }
 
-func (o *EdgeHits) broadcast(s *host.Snapshot, names map[int]string) {
+// tracked adds what connection tracking knows, most of it not this host's own.
+func (o *EdgeHits) tracked(flows []Flow, entry string, m policy.Match) {
+	for _, f := range flows {
+		if protocolNumber(f.Proto) != m.Protocol || m.Protocol == 0 || f.Src.Addr().IsLoopback() {
+			continue
+		}
+		for _, end := range []netip.AddrPort{f.Dst, f.Src} {
+			if port := end.Port(); port >= m.Lo && port <= m.Hi && !o.has(f.Proto, port, f.Src) {
+				o.Flows = append(o.Flows, EdgeHit{
+					Proto: f.Proto, Port: port, Process: "", Peer: f.Src.String(), Entry: entry, Why: "to " + f.Dst.String() + ", tracked",
+				})
+				break
+			}
+		}
+	}
+}
+
+// has tells whether the flow of a source is listed already.
+func (o *EdgeHits) has(proto string, port uint16, src netip.AddrPort) bool {
+	return slices.ContainsFunc(o.Flows, func(h EdgeHit) bool { return h.Proto == proto && h.Port == port && h.Peer == src.String() })
+}
+
+func (o *EdgeHits) broadcast(s *host.Snapshot, names map[int]string, flows []Flow) {
+	for _, f := range flows {
+		if f.Dst.Addr().IsMulticast() || f.Dst.Addr() == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
+			o.Flows = append(o.Flows, EdgeHit{
+				Proto: f.Proto, Port: f.Dst.Port(), Peer: f.Src.String(), Entry: "broadcast", Why: "to " + f.Dst.String() + ", tracked",
+			})
+		}
+	}
 	for _, k := range s.Sockets {
 		if k.Connected() || k.Local.Addr().IsLoopback() {
 			continue
