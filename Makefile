@@ -54,7 +54,7 @@ bench: ## the figures
 	go test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: bench-guard
-bench-guard: ## the guard beside fail2ban and sshguard (docs/guard.md)
+bench-guard: ## the guard beside fail2ban, sshguard, CrowdSec and grep (docs/guard.md)
 	@.ci/bench-guard
 
 .PHONY: bench-packets

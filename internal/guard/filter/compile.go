@@ -53,6 +53,7 @@ type Filter struct {
 	fail   []*pattern
 	ignore []*pattern
 	begins begins
+	gate   string // stands in every line that prefregex matches; "" if nothing is known
 	// journal says which entries of a journal count.
 	journal *JournalMatch
 }
@@ -96,6 +97,9 @@ func Compile(d *Definition) (*Filter, error) {
 		return nil, c.errs
 	}
 	f.begins = newBegins(f.fail)
+	if f.pref != nil && f.needs() != nil {
+		f.gate = f.pref.re.Common()
+	}
 	var err error
 	f.journal, err = ParseJournalMatch(d.JournalMatch)
 	return f, err

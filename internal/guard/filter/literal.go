@@ -42,7 +42,7 @@ type gramSlot struct {
 type place struct{ literal, offset int16 }
 
 const (
-	gramBits = 16
+	gramBits = 15
 	// wide is how long a literal must be to hold a gram of four bytes at one
 	// of every fourth place.
 	wide = 7

@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"time"
@@ -285,6 +286,10 @@ func (r *Run) candidates(line []byte) bool {
 		for w := range r.masks[i] {
 			r.masks[i][w] &= r.second[i][w] | r.set.single[i][w]
 			any |= r.masks[i][w]
+		}
+		if gate := r.set.filters[i].gate; any != 0 && gate != "" && !bytes.Contains(line, []byte(gate)) {
+			clear(r.masks[i])
+			any = 0
 		}
 		if any != 0 {
 			kept = append(kept, i)

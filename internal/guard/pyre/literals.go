@@ -51,6 +51,35 @@ func (re *Regexp) Required() []Literals {
 	return out
 }
 
+// Common returns a string that is in every text that re matches, exactly so; ""
+// if none of at least four bytes is known. Like Literals, it is none that a date
+// could have stood in.
+func (re *Regexp) Common() string {
+	tree := re.parsed()
+	if folds(tree) {
+		return ""
+	}
+	best := ""
+	for _, set := range withExact(required(tree)) {
+		if len(set) == 0 {
+			continue
+		}
+		for _, part := range safeParts(set[0]) {
+			for from := range part {
+				for to := len(part); to-from > max(len(best), 3); to-- {
+					if !slices.ContainsFunc(set, func(l string) bool { return !strings.Contains(l, part[from:to]) }) {
+						best = part[from:to]
+					}
+				}
+			}
+		}
+	}
+	return best
+}
+
+// folds reports whether the case of letters does not matter anywhere in n.
+func folds(n *node) bool { return n.fold || slices.ContainsFunc(n.subs, folds) }
+
 // usable cuts each literal down to its longest part that may be looked for; nil
 // if one is left too short.
 func usable(s Literals) Literals {

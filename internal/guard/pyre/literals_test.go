@@ -39,6 +39,7 @@ func TestEveryMatchHasItsLiterals(t *testing.T) {
 		if err != nil {
 			continue
 		}
+		common := re.Common()
 		sets := re.Required()
 		if sets == nil {
 			continue
@@ -49,6 +50,9 @@ func TestEveryMatchHasItsLiterals(t *testing.T) {
 				continue
 			}
 			matches++
+			if !strings.Contains(text, common) {
+				t.Fatalf("%q matches %q, which lacks %q", re, text, common)
+			}
 			for _, set := range sets {
 				if !containsAny(strings.ToLower(text), set) {
 					t.Fatalf("%q matches %q, which has none of %q", re, text, set)
@@ -58,6 +62,17 @@ func TestEveryMatchHasItsLiterals(t *testing.T) {
 	}
 	if matches < 500 {
 		t.Errorf("only %d matches: the test says nothing", matches)
+	}
+}
+
+func TestCommon(t *testing.T) {
+	for pattern, want := range map[string]string{
+		`^\S+ (?:\[?sshd-auth\]? \S+ |\[?sshd(?:-session)?\]?(?:\[\d+\])?:?\s+)`: "sshd",
+		`abc(?:Defg|xDef)`: "", `abcd (?:Defg|xDef)`: "abcd ", `(?i)literal`: "", `(?:literal)?x`: "", `Failed .*`: "Failed ",
+	} {
+		if got := MustCompile(pattern, 0).Common(); got != want {
+			t.Errorf("%s: %q, want %q", pattern, got, want)
+		}
 	}
 }
 
