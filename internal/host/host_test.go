@@ -80,8 +80,7 @@ func filled(p host.Process) host.Process {
 // fill gives each field of the snapshot that has no value one, down to the
 // lists' elements: what an audit asks for, of which no test here cares what it says.
 func fill(v reflect.Value, n *int) {
-	for i := range v.NumField() {
-		f := v.Field(i)
+	for _, f := range v.Fields() {
 		if !f.IsZero() || v.Type().PkgPath() != reflect.TypeFor[host.Snapshot]().PkgPath() {
 			continue
 		}

@@ -45,9 +45,7 @@ func Read(ctx context.Context, f rootfs.FS, accounts []host.Account, live bool) 
 	r.Startup.Inetd = readInetd(f, startup)
 	r.Startup.Cron = readCron(f, accounts, startup)
 	r.Startup.Scripts = readScripts(f, startup)
-	for _, w := range strings.FieldsFunc(startup.text(f, "etc/ld.so.preload"), func(c rune) bool { return strings.ContainsRune(" \t\n:", c) }) {
-		r.Startup.Preload = append(r.Startup.Preload, w)
-	}
+	r.Startup.Preload = strings.FieldsFunc(startup.text(f, "etc/ld.so.preload"), func(c rune) bool { return strings.ContainsRune(" \t\n:", c) })
 	r.Unseen = append(units.list, startup.list...)
 	return r
 }
