@@ -37,7 +37,7 @@ func TestChecks(t *testing.T) {
 			t.Parallel()
 			m := healthy()
 			h.spoil(m)
-			only := slices.DeleteFunc(audit.Checks(), func(c audit.Check) bool { return c.ID != h.id })[0].Section
+			only := sectionOf(h.id)
 			f, ok := find(m.run(t, only), h.id)
 			switch {
 			case !ok:
@@ -60,11 +60,23 @@ func TestChecks(t *testing.T) {
 	}
 }
 
+// sectionOf is the section of a check.
+func sectionOf(id string) audit.Section {
+	checks := audit.Checks()
+	return checks[slices.IndexFunc(checks, func(c audit.Check) bool { return c.ID == id })].Section
+}
+
 func networkHits() []hit {
 	return []hit{
 		{id: "exp-danger", severity: audit.Critical, want: "Redis: 6379/tcp redis-server", spoil: func(m *machine) {
 			m.s.Sockets[4] = listen("tcp", "0.0.0.0:6379", 300)
 			m.open("tcp", "6379")
+		}},
+		{id: "exp-danger", severity: audit.Critical, want: "on *: over IPv6 anyone on eth0", spoil: func(m *machine) {
+			k := listen("tcp", "[::]:6379", 300)
+			k.Takes4 = true
+			m.s.Sockets[4] = k
+			m.v6 = replaceLast(m.v6, "-A INPUT -p tcp -m tcp --dport 6379 -j ACCEPT\nCOMMIT\n")
 		}},
 		{id: "exp-amplifier", severity: audit.Critical, want: "SSDP: 1900/udp", spoil: func(m *machine) {
 			m.add("udp", "0.0.0.0:1900", "/usr/sbin/minidlnad")

@@ -174,7 +174,7 @@ func (v *view) rootOnTheNet() outcome {
 		if u, ok := units[p.Unit]; ok && u.Settings["ProtectSystem"] != "" && u.Settings["ProtectSystem"] != "no" {
 			continue
 		}
-		o.add("%s runs as root", v.line(k))
+		o.add("%s; it runs as root", v.line(k))
 	}
 	return o
 }

@@ -273,7 +273,15 @@ func (v *view) line(k socket) string {
 	if p := k.Owner; p != nil && p.Unit != "" {
 		text += " (" + p.Unit + ")"
 	}
-	return text + " on " + addr + ": " + v.who(k.Reach)
+	who := v.who(k.Reach)
+	switch {
+	case !k.Takes4 || !k.Takes6:
+	case v.world(k.v6) && !v.world(k.v4):
+		who = "over IPv6 " + v.who(k.v6)
+	case v.world(k.v4) && !v.world(k.v6):
+		who = "over IPv4 " + v.who(k.v4)
+	}
+	return text + " on " + addr + ": " + who
 }
 
 // evidence adds a line once.
