@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -11,11 +12,12 @@ import (
 // Review looks at what the rules mean, with lists as File.Lists gives them. The
 // error is an *Error if nobody could log in by ssh, whoever asks: that is worked out
 // as packets, for both families, and a rate that each source has for itself is
-// taken as not exceeded. Warnings are what File.Warnings has and more: rules that
+// taken as not exceeded. Where the rules are too many for that, a warning says so.
+// Warnings are what File.Warnings has and more: rules that
 // never decide anything, because they match nothing or because rules above them
 // match all that they do, and ssh from anywhere where passwords are on.
 func (f *File) Review(lists map[string][]packet.AddrRange, host Host) (warnings []Problem, err error) {
-	r := &review{f: f, lists: lists, host: host}
+	r := &review{f: f, lists: lists, host: f.withNumbers(host)}
 	for _, family := range []packet.Family{packet.V4, packet.V6} {
 		names := []string{"lo", ":other"}
 		for _, i := range f.Interfaces(host) {
@@ -23,7 +25,8 @@ func (f *File) Review(lists map[string][]packet.AddrRange, host Host) (warnings 
 		}
 		sp := packet.NewSpace(packet.Config{Family: family, Interfaces: names})
 		if err := sp.Do(func() error { r.family(sp); return nil }); err != nil {
-			return nil, fmt.Errorf("%s: the rules are too many to be reviewed: %w", f.name, err)
+			p := f.at("inbound", "the rules are too many to be reviewed: which of them never decide, and who can log in, is not known")
+			return append(slices.Clone(f.Warnings), p), nil
 		}
 	}
 	if f.Policy.Inbound != nil && !r.login {
@@ -45,6 +48,31 @@ func (f *File) Review(lists map[string][]packet.AddrRange, host Host) (warnings 
 		warnings = append(warnings, p)
 	}
 	return warnings, nil
+}
+
+// withNumbers is a host on which users and groups that it does not know have
+// numbers that nobody else has: whoever they are, they are somebody.
+func (f *File) withNumbers(host Host) Host {
+	if f.Policy.Outbound == nil {
+		return host
+	}
+	next := uint32(1) << 31
+	fill := func(known map[string]uint32, us ...[]User) map[string]uint32 {
+		out := map[string]uint32{}
+		maps.Copy(out, known)
+		for _, u := range slices.Concat(us...) {
+			if _, ok := u.Number(out); !ok {
+				out[string(u)] = next
+				next++
+			}
+		}
+		return out
+	}
+	for _, r := range f.Policy.Outbound.Rules {
+		host.Users = fill(host.Users, r.Users, r.ExceptUsers)
+		host.Groups = fill(host.Groups, r.Groups, r.ExceptGroups)
+	}
+	return host
 }
 
 // review gathers what is seen in both families.

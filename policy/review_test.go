@@ -45,6 +45,11 @@ func TestReview(t *testing.T) {
 			"every other user", "outbound:\n  rules:\n    - {deny: smtp, except-users: [25]}\n    - {allow: smtp}\n", nil, "",
 		},
 		{
+			"somebody by name", "outbound:\n  rules:\n    - {deny: smtp, users: [alice, bob], groups: staff}\n    - {deny: smtp, users: carol}\n    - {deny: smtp, users: alice, groups: staff}\n",
+			[]string{"6: this rule never decides: the one in line 4 matches all that it does"},
+			"",
+		},
+		{
 			"halves of everywhere", "lists:\n  all: [0.0.0.0/1, 128.0.0.0/1]\ninbound:\n  - {allow: ssh, from: all, rate: 6/min per source}\nssh: {passwords: true}\n",
 			[]string{"4: ssh from anywhere with passwords on: they will be guessed"},
 			"",
@@ -86,5 +91,21 @@ func TestReview(t *testing.T) {
 				t.Errorf("warnings (-want +got):\n%s", d)
 			}
 		})
+	}
+}
+
+func BenchmarkReview1000Rules(b *testing.B) {
+	f, err := policy.Parse("policy.yaml", manyRules(1000))
+	if err != nil {
+		b.Fatal(err)
+	}
+	lists, err := f.Lists(noFiles)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := f.Review(lists, policy.Host{}); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

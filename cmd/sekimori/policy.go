@@ -10,6 +10,7 @@ import (
 
 	"sekimori/internal/plan"
 	"sekimori/internal/report"
+	"sekimori/packet"
 	"sekimori/policy"
 )
 
@@ -113,8 +114,10 @@ func (l look) checkPolicy(name string) (report.PolicyCheck, error) {
 	f, err := policy.Parse(shown(name), text)
 	var warnings []policy.Problem
 	if err == nil {
-		warnings = f.Warnings
-		_, err = f.Lists(readListFile(name))
+		var lists map[string][]packet.AddrRange
+		if lists, err = f.Lists(readListFile(name)); err == nil {
+			warnings, err = f.Review(lists, policy.Host{})
+		}
 	}
 	wrong, ok := errors.AsType[*policy.Error](err)
 	switch {
