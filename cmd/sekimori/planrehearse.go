@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"sekimori/internal/firewall"
 	"sekimori/internal/host"
 	"sekimori/internal/plan"
 	"sekimori/internal/rehearse"
@@ -59,7 +61,10 @@ func (s streams) rehearsal(ctx context.Context, in plan.Input, p plan.Plan, rule
 	if err != nil {
 		return nil, err
 	}
-	r := &report.Rehearsal{Asked: len(asked), Milliseconds: time.Since(start).Milliseconds()}
+	r := &report.Rehearsal{
+		Alone: slices.ContainsFunc(in.Live.Tables, func(t *firewall.Table) bool { return t.Name != plan.OwnTable }),
+		Asked: len(asked), Milliseconds: time.Since(start).Milliseconds(),
+	}
 	for i, q := range asked {
 		if passed[i] != q.Expected {
 			r.Wrong++

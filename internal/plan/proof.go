@@ -95,7 +95,13 @@ func (p *prover) is(a netip.Addr) bool { return a.Is4() == (p.family == firewall
 func (p *prover) sessions() {
 	for _, s := range p.in.Sessions {
 		client, server := s.Client.Addr().Unmap().WithZone(""), s.Server.Addr().Unmap().WithZone("")
-		if !s.Remote() || !p.is(client) || s.Stale {
+		if !s.Remote() || !p.is(client) {
+			continue
+		}
+		again := packet.Packet{Src: client, Dst: server}.With(packet.Protocol, 6).With(packet.DstPort, uint64(s.Server.Port()))
+		back := p.ask(Proof{Kind: KindReturn, About: client.String()}, firewall.WayInput, p.from(p.e.Packets(again), client))
+		if s.Stale { // there is nothing to be cut, but somebody who will want to come back
+			p.out = append(p.out, back)
 			continue
 		}
 		about := fmt.Sprintf("%s -> %s", s.Client, s.Server)
@@ -117,11 +123,9 @@ func (p *prover) sessions() {
 			}
 		}
 		p.out = append(p.out, proof)
-		back := packet.Packet{Src: server, Dst: client}.With(packet.Protocol, 6).With(packet.State, established).
+		answers := packet.Packet{Src: server, Dst: client}.With(packet.Protocol, 6).With(packet.State, established).
 			With(packet.SrcPort, uint64(s.Server.Port())).With(packet.DstPort, uint64(s.Client.Port()))
-		p.out = append(p.out, p.ask(Proof{Kind: KindOutgoing, About: about, Needed: true}, firewall.WayOutput, p.to(p.e.Packets(back), client)))
-		again := packet.Packet{Src: client, Dst: server}.With(packet.Protocol, 6).With(packet.DstPort, uint64(s.Server.Port()))
-		p.out = append(p.out, p.ask(Proof{Kind: KindReturn, About: client.String()}, firewall.WayInput, p.from(p.e.Packets(again), client)))
+		p.out = append(p.out, p.ask(Proof{Kind: KindOutgoing, About: about, Needed: true}, firewall.WayOutput, p.to(p.e.Packets(answers), client)), back)
 	}
 }
 

@@ -90,6 +90,8 @@ type Rehearsal struct {
 	Milliseconds int64           `json:"milliseconds"`
 	Probes       list[Rehearsed] `json:"probes"`
 	Wrong        int             `json:"wrong"`
+	// Alone is true where others have rules loaded as well, which were left out.
+	Alone bool `json:"alone"`
 }
 
 // Rehearsed is one packet that was sent.
@@ -107,6 +109,9 @@ func (r Rehearsal) text(b *strings.Builder, s Style) {
 		verdict = s.paint(red, fmt.Sprintf("%d OTHERWISE THAN PLANNED", r.Wrong))
 	}
 	fmt.Fprintf(b, "\n%s the rules were loaded into a throwaway namespace and asked with %d packets in %d ms: %s\n", s.paint(bold, "REHEARSAL:"), r.Asked, r.Milliseconds, verdict)
+	if r.Alone {
+		b.WriteString("  The rules of others were left out there; what is proven above counts them in.\n")
+	}
 	for _, p := range r.Probes {
 		does := map[bool]string{true: "passed", false: "dropped"}
 		mark := ""
