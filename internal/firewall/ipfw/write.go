@@ -46,6 +46,9 @@ func Write(l *acl.List, o acl.Options) ([]acl.File, error) {
 	for _, t := range l.NAT {
 		bad = append(bad, unsupported("address translation", t.Origin))
 	}
+	if l.Observed != nil {
+		bad = append(bad, unsupported("counts of what passes through the host", l.Observed.Origin))
+	}
 	if l.Forward != nil && len(l.Forward.Rules) == 0 {
 		bad = append(bad, unsupported(through, l.Forward.Origin))
 	}

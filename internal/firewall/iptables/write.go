@@ -39,11 +39,14 @@ func Write(family firewall.Family, l *acl.List, o acl.Options) ([]acl.File, erro
 	w.bad = bad
 	w.edge(l)
 	for _, s := range []struct {
-		chain   string
-		section *acl.Section
-	}{{"INPUT", reduced.Inbound}, {"FORWARD", reduced.Forward}, {"OUTPUT", reduced.Outbound}} {
+		chain             string
+		section, observed *acl.Section
+	}{{"INPUT", reduced.Inbound, nil}, {"FORWARD", reduced.Forward, l.Observed}, {"OUTPUT", reduced.Outbound, nil}} {
+		if s.section == nil && s.observed != nil {
+			s.section = &acl.Section{}
+		}
 		if s.section != nil {
-			w.section(s.chain, s.section)
+			w.section(s.chain, s.section, s.observed)
 		}
 	}
 	w.nat(l.NAT)
@@ -59,6 +62,8 @@ type writer struct {
 	sets   []setText
 	made   map[string]bool // names of chains
 	owners map[uint32]string
+	// observing is true for rules that only count: all lead back.
+	observing bool
 }
 
 // tableText is a table as it will stand in the text.
@@ -179,10 +184,18 @@ func comment(o acl.Origin) string {
 
 // pass is the verdict for what is let through.
 func (w *writer) pass() string {
-	if w.o.Complete {
+	if w.o.Complete && !w.observing {
 		return "-j ACCEPT"
 	}
 	return "-j RETURN"
+}
+
+// drop is the verdict for what is refused.
+func (w *writer) drop() string {
+	if w.observing {
+		return "-j RETURN"
+	}
+	return "-j DROP"
 }
 
 // files puts everything together: the text to load, then what it needs.
@@ -256,13 +269,24 @@ func (w *writer) whole() {
 	}
 }
 
-// section writes the rules of a direction.
-func (w *writer) section(chain string, s *acl.Section) {
+// section writes the rules of a direction. What is observed is asked first, in a
+// chain whose rules count and nothing else.
+func (w *writer) section(chain string, s, observed *acl.Section) {
 	policy := "ACCEPT"
 	if s.Default == acl.Drop {
 		policy = "DROP"
 	}
 	c := w.base("filter", chain, policy)
+	if observed != nil {
+		w.observing = true
+		o := w.chain(c.t, "observed")
+		c.say(observed.Origin)
+		c.rule("-j " + o.name)
+		for i := range observed.Rules {
+			o = w.rule(o, "observed", &observed.Rules[i])
+		}
+		w.observing = false
+	}
 	for i := range s.Rules {
 		c = w.rule(c, chain, &s.Rules[i])
 	}

@@ -71,8 +71,11 @@ func (w *writer) rule(c *chainText, section string, r *acl.Rule) *chainText {
 		return c
 	}
 	c.say(r.Origin)
-	verdict := map[acl.Action]string{acl.Accept: w.pass(), acl.Drop: "-j DROP", acl.Count: ""}[r.Action]
+	verdict := map[acl.Action]string{acl.Accept: w.pass(), acl.Drop: w.drop(), acl.Count: ""}[r.Action]
 	note := comment(r.Origin)
+	if w.observing && r.Action == acl.Drop {
+		note = strings.Replace(note, `--comment "`, `--comment "would be dropped: `, 1)
+	}
 	if r.Action == acl.Accept && r.Rate != nil {
 		verdict, note = "-g "+w.limiter(c.t, r), ""
 	}

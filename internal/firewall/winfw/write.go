@@ -124,6 +124,9 @@ func elsewhere(l *acl.List) acl.UnsupportedList {
 	for _, t := range l.NAT {
 		bad = append(bad, &acl.Unsupported{Target: Target, What: "address translation", Origin: t.Origin})
 	}
+	if l.Observed != nil {
+		bad = append(bad, &acl.Unsupported{Target: Target, What: "counts of what passes through the host", Origin: l.Observed.Origin})
+	}
 	if l.Forward != nil && len(l.Forward.Rules) == 0 {
 		bad = append(bad, &acl.Unsupported{Target: Target, What: "what passes through the host", Origin: l.Forward.Origin})
 	}
