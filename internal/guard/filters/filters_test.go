@@ -68,7 +68,7 @@ func TestJournalEntriesHaveToBeOfTheService(t *testing.T) {
 		for alternative := range strings.SplitSeq(m.String(), " + ") {
 			trusted := false
 			for term := range strings.FieldsSeq(alternative) {
-				field, value, _ := strings.Cut(term, "=")
+				field, value, _ := strings.Cut(strings.Trim(term, "'"), "=")
 				switch field {
 				case "_SYSTEMD_UNIT":
 					trusted = trusted || strings.HasSuffix(value, ".service") && !strings.HasPrefix(value, "user@")
