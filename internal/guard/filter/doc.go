@@ -26,6 +26,9 @@
 //   - Of a line, MaxLine bytes are looked at. All patterns of a filter together
 //     have a budget for each line; a line for which it does not suffice is
 //     counted (Counts.Exhausted), not taken for one that does not match.
+//   - <F-TIMES>, a group like any other to fail2ban, says how many failures a
+//     line stands for ("message repeated 5 times"; Match.Times). fail2ban counts
+//     each line once.
 //   - A file that includes itself is an error, not passed over.
 //   - A tag that means nothing, and a mode that there is not, are errors: there
 //     they become text that no line has. \<tag> is the text itself, and words in

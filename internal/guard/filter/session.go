@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -81,6 +82,26 @@ func (m *Match) User() string { return m.record.values[fieldUser] }
 
 // Users returns all the user names that were tried in the same session.
 func (m *Match) Users() []string { return m.record.users }
+
+// maxTimes bounds what one line can say of how often it happened.
+const maxTimes = 1000
+
+// Times returns how many failures the line stands for: what <F-TIMES> captured,
+// as of "message repeated 5 times", or 1.
+func (m *Match) Times() int {
+	v, ok := m.Field("times")
+	if !ok {
+		return 1
+	}
+	switch n, err := strconv.Atoi(v); {
+	case errors.Is(err, strconv.ErrRange):
+		return maxTimes
+	case err != nil:
+		return 1
+	default:
+		return min(max(n, 1), maxTimes)
+	}
+}
 
 // A Counts says what a Session has seen.
 type Counts struct {

@@ -101,6 +101,8 @@ type event struct {
 	id   string
 	user string
 	line string
+	// times is how many failures the line stands for.
+	times int
 }
 
 // A stream is one log with its rotations.
@@ -253,7 +255,7 @@ func (s *stream) line(l source.Line) {
 			s.result.Undated++
 		}
 		s.queue = append(s.queue, event{
-			jail: h.Filter, time: h.Time, addr: h.Addr, id: h.ID, user: h.User(), line: lastLine(h.Lines, l.Text),
+			jail: h.Filter, time: h.Time, addr: h.Addr, id: h.ID, user: h.User(), line: lastLine(h.Lines, l.Text), times: h.Times(),
 		})
 	}
 }

@@ -80,6 +80,27 @@ func TestDifferentLogsAreMergedByTime(t *testing.T) {
 	}
 }
 
+// A line that stands for several failures counts as so many.
+func TestRepeatedMessagesCountAsOftenAsTheySay(t *testing.T) {
+	log := failed("10:00:00", "192.0.2.1") +
+		"Aug 14 10:00:09 host sshd[1]: message repeated 4 times: [ Failed password for root from 192.0.2.1 port 22 ssh2]\n" +
+		"Aug 14 10:00:10 host sshd[2]: message repeated 3 times: [ Failed password for root from 192.0.2.2 port 22 ssh2]\n" +
+		"Aug 14 10:00:11 host sshd[3]: message repeated 99999999999999999999 times: [ Failed password for root from 192.0.2.3 port 22 ssh2]\n" +
+		"Aug 14 10:00:12 host sshd[4]: message repeated 0 times: [ Failed password for root from 192.0.2.4 port 22 ssh2]\n"
+	r, err := Run(t.Context(), []Input{Memory("auth.log", []byte(log), newest)}, Options{
+		Jails: []Jail{jail(t, "sshd", guard.Rule{After: 5, Within: time.Minute, For: time.Hour})},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"10:00:09 192.0.2.1/32 5", "10:00:11 192.0.2.3/32 5"}, shortly(r)); diff != "" {
+		t.Error(diff)
+	}
+	if r.Failures != 1+4+3+1000+1 || r.Sources[0].Failures != 1000 || r.Users[0].Failures != int(r.Failures) {
+		t.Errorf("%d failures, %+v, %+v", r.Failures, r.Sources, r.Users)
+	}
+}
+
 func TestBrokenInputs(t *testing.T) {
 	var gz bytes.Buffer
 	w := gzip.NewWriter(&gz)

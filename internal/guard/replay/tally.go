@@ -165,7 +165,7 @@ func (t *tally) count(e *event, o *Options, st *guard.State) {
 		}
 		return
 	}
-	r.Failures++
+	r.Failures += uint64(e.times)
 	if r.First.IsZero() || at.Before(r.First) {
 		r.First = at
 	}
@@ -173,8 +173,8 @@ func (t *tally) count(e *event, o *Options, st *guard.State) {
 		r.Last = at
 	}
 	user := clean(e.user)
-	source := t.source(e.addr, at.UnixNano())
-	t.tried(user, source)
+	source := t.source(e.addr, at.UnixNano(), uint32(e.times))
+	t.tried(user, source, uint32(e.times))
 	if !e.addr.IsValid() {
 		r.Unnamed++
 		return
@@ -184,7 +184,7 @@ func (t *tally) count(e *event, o *Options, st *guard.State) {
 	} else if jails := &t.sources.at(source).jails; !t.has(*jails, int32(e.jail)) {
 		t.add(jails, int32(e.jail))
 	}
-	d, ok := st.Failure(guard.Event{Time: at, Source: e.addr, Service: o.Jails[e.jail].Name, User: user, Line: clean(e.line)}, at)
+	d, ok := st.Failure(guard.Event{Time: at, Source: e.addr, Service: o.Jails[e.jail].Name, User: user, Line: clean(e.line), Count: e.times}, at)
 	if !ok {
 		return
 	}
@@ -194,8 +194,8 @@ func (t *tally) count(e *event, o *Options, st *guard.State) {
 	}
 }
 
-// source counts a failure of p and returns the index of p; -1 if it has none.
-func (t *tally) source(p netip.Prefix, at int64) int32 {
+// source counts failures of p and returns the index of p; -1 if it has none.
+func (t *tally) source(p netip.Prefix, at int64, times uint32) int32 {
 	if !p.IsValid() {
 		return -1
 	}
@@ -208,13 +208,13 @@ func (t *tally) source(p netip.Prefix, at int64) int32 {
 		i = t.sources.add(sourceTally{address: a, first: at, last: at})
 	}
 	s := t.sources.at(i)
-	s.failures++
+	s.failures += times
 	s.first, s.last = min(s.first, at), max(s.last, at)
 	return i
 }
 
-// tried counts a failure with a name.
-func (t *tally) tried(name string, source int32) {
+// tried counts failures with a name.
+func (t *tally) tried(name string, source int32, times uint32) {
 	if name == "" {
 		return
 	}
@@ -228,7 +228,7 @@ func (t *tally) tried(name string, source int32) {
 		t.users = append(t.users, userTally{name: name})
 		t.names[name] = i
 	}
-	t.users[i].failures++
+	t.users[i].failures += times
 	if source >= 0 {
 		t.pair(&t.sources.at(source).users, &t.users[i].from, source, i)
 	}
