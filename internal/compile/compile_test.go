@@ -173,3 +173,11 @@ func TestUnknownTarget(t *testing.T) {
 		t.Error("there is no language tlh")
 	}
 }
+
+// TestComplete: a text that stands for everything says so, and is proven as well.
+func TestComplete(t *testing.T) {
+	r := compiled(t, portable(t), policy.Host{}, compile.NFTables, acl.Options{Complete: true})
+	if !strings.Contains(string(r.Text()), "\nflush ruleset\n") || !r.Proof.Equivalent {
+		t.Errorf("the text begins with\n%.300s", r.Text())
+	}
+}

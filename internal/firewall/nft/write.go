@@ -11,12 +11,9 @@ import (
 
 // Write returns the text that loads a list. It is the same for the same list.
 func Write(l *acl.List, o acl.Options) ([]acl.File, error) {
-	w := &writer{sets: map[string]bool{}, made: map[string]bool{}, owners: l.Owners, logGroup: l.LogGroup, lineWord: "line %d: "}
+	w := &writer{sets: map[string]bool{}, made: map[string]bool{}, owners: l.Owners, logGroup: l.LogGroup, lineWord: "line %d: ", heading: heading(o)}
 	if o.Lang == "ja" {
 		w.lineWord = "%d 行目: "
-	}
-	if o.Complete {
-		w.head = "flush ruleset\n"
 	}
 	if l.Edge != nil {
 		w.edge(l.Edge, l.Forward != nil)
@@ -42,9 +39,22 @@ func Write(l *acl.List, o acl.Options) ([]acl.File, error) {
 	return []acl.File{{Name: "sekimori.nft", Text: w.text()}}, nil
 }
 
+// heading says what the file is and does; for a complete one, it does the rest.
+func heading(o acl.Options) string {
+	switch {
+	case o.Lang == "ja" && o.Complete:
+		return "# sekimori compile がポリシーから生成。変更はポリシーに対して行うこと。読み込むと、すべてのテーブルが削除され、\n# inet sekimori に置き換わる。\nflush ruleset\n"
+	case o.Lang == "ja":
+		return "# sekimori compile がポリシーから生成。変更はポリシーに対して行うこと。読み込むと inet sekimori テーブルだけが\n# 一括で置き換わり、他のテーブルには触れない。\n"
+	case o.Complete:
+		return "# Made from a policy by sekimori compile: change the policy, not this. Loading it removes every table\n# of the host and makes inet sekimori.\nflush ruleset\n"
+	}
+	return "# Made from a policy by sekimori compile: change the policy, not this. Loading it replaces table\n# inet sekimori, in one transaction, and touches nothing else.\n"
+}
+
 // writer gathers the parts of the table.
 type writer struct {
-	head        string
+	about, head string       // a comment, and what is done before the table is made
 	decls       bytes.Buffer // sets and maps
 	sets        map[string]bool
 	chains      []*chain
@@ -122,7 +132,7 @@ func comment(o acl.Origin) string {
 func (w *writer) text() []byte {
 	var b bytes.Buffer
 	b.WriteString("#!/usr/sbin/nft -f\n")
-	b.WriteString(w.head)
+	b.WriteString(w.heading)
 	b.WriteString("table inet sekimori\ndelete table inet sekimori\ntable inet sekimori {\n")
 	b.Write(w.decls.Bytes())
 	for _, c := range w.chains {
