@@ -369,7 +369,7 @@ func (v *view) sudoInvalid() outcome {
 		if p.Kind == sudoers.Invalid {
 			o.add("%s", p)
 		}
-		if p.Kind == sudoers.Unread {
+		if p.Kind == sudoers.Unread && len(v.without(host.SectionSudo)) == 0 {
 			o.miss(p.String())
 		}
 	}

@@ -242,20 +242,39 @@ func sameUpstream(a, b string) bool {
 
 // compareDebian compares versions as dpkg does (deb-version(7)).
 func compareDebian(a, b string) int {
-	ea, ra := cutEpoch(a)
-	eb, rb := cutEpoch(b)
-	if ea != eb {
-		return compareNumbers(ea, eb)
+	ea, a := cutEpoch(a)
+	eb, b := cutEpoch(b)
+	if c := compareNumbers(ea, eb); c != 0 {
+		return c
 	}
-	for ra != "" || rb != "" {
+	ua, ra := cutRevision(a)
+	ub, rb := cutRevision(b)
+	if c := comparePart(ua, ub); c != 0 {
+		return c
+	}
+	return comparePart(ra, rb)
+}
+
+// cutRevision cuts the revision of the Debian package, after the last hyphen; none
+// is the same as 0.
+func cutRevision(s string) (upstream, revision string) {
+	if i := strings.LastIndexByte(s, '-'); i >= 0 {
+		return s[:i], s[i+1:]
+	}
+	return s, ""
+}
+
+// comparePart compares what is no digit and what is one in turn.
+func comparePart(a, b string) int {
+	for a != "" || b != "" {
 		var wa, wb, na, nb string
-		wa, ra = cutWhile(ra, false)
-		wb, rb = cutWhile(rb, false)
+		wa, a = cutWhile(a, false)
+		wb, b = cutWhile(b, false)
 		if c := compareWords(wa, wb); c != 0 {
 			return c
 		}
-		na, ra = cutWhile(ra, true)
-		nb, rb = cutWhile(rb, true)
+		na, a = cutWhile(a, true)
+		nb, b = cutWhile(b, true)
 		if c := compareNumbers(na, nb); c != 0 {
 			return c
 		}

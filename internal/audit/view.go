@@ -76,11 +76,12 @@ func (v *view) expose() {
 		}
 		return
 	}
+	named := len(v.blind) > 0 // why a socket is undecided has been said
 	all := v.Exposure.Sockets()
 	v4, v6 := v.Exposure.Only(firewall.IPv4).Sockets(), v.Exposure.Only(firewall.IPv6).Sockets()
 	for i, k := range all {
 		v.sockets = append(v.sockets, socket{k, v4[i].Reach, v6[i].Reach})
-		if k.Reach.Verdict == firewall.ReachUndecided || len(k.Reach.Undecided) > 0 {
+		if !named && (k.Reach.Verdict == firewall.ReachUndecided || len(k.Reach.Undecided) > 0) {
 			v.blind = append(v.blind, fmt.Sprintf("who may reach %s could not be decided: %s", v.socketName(k), strings.Join(k.Reach.Undecided, "; ")))
 		}
 	}
