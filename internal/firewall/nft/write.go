@@ -54,7 +54,7 @@ func heading(o acl.Options) string {
 
 // writer gathers the parts of the table.
 type writer struct {
-	about, head string       // a comment, and what is done before the table is made
+	heading     string
 	decls       bytes.Buffer // sets and maps
 	sets        map[string]bool
 	chains      []*chain
