@@ -153,7 +153,7 @@ func pretendSetgroups() error {
 func (s *SSH) Client(address string, options ...string) []string {
 	argv := []string{
 		"ssh", "-F", "none", "-i", filepath.Join(s.dir, "user"), "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
-		"-o", "LogLevel=ERROR", "-o", "BatchMode=yes", "-o", "ConnectTimeout=1", "-p", fmt.Sprint(s.port),
+		"-o", "LogLevel=ERROR", "-o", "BatchMode=yes", "-o", "ConnectTimeout=5", "-p", fmt.Sprint(s.port),
 	}
 	return append(append(argv, options...), "root@"+strings.Trim(address, "[]"))
 }
