@@ -63,7 +63,7 @@ type outcome struct {
 func Run(in Input) Result {
 	v := newView(in)
 	var r Result
-	blind := false
+	blind := in.wants(Exposure) && len(v.blind) > 0
 	for _, u := range v.unseen() {
 		if in.wants(u.Section) {
 			r.Unseen = append(r.Unseen, u)
@@ -79,7 +79,6 @@ func Run(in Input) Result {
 			if !slices.Contains(r.Unseen, u) {
 				r.Unseen = append(r.Unseen, u)
 			}
-			blind = blind || c.Section == Exposure
 		}
 		if len(o.evidence) == 0 {
 			continue

@@ -178,10 +178,10 @@ func (v *view) account(name string) (sshd.Account, bool) {
 	}, true
 }
 
-// machine is what a login depends on beside sshd's own settings.
+// machine is what a login depends on beside sshd's own settings and the keys.
 func (v *view) machine() sshd.Machine {
 	m := sshd.Machine{
-		Version: v.ssh.version, Nologin: sshd.No, Now: v.Now, KeyFiles: map[string]sshd.KeyFile{}, Groups: map[int]sshd.Group{},
+		Version: v.ssh.version, Nologin: sshd.No, Now: v.Now, Groups: map[int]sshd.Group{},
 		Location: time.FixedZone(v.s.Clock.Zone, v.s.Clock.UTCOffset),
 	}
 	if v.s.Logins.Nologin {
@@ -195,12 +195,6 @@ func (v *view) machine() sshd.Machine {
 			}
 		}
 		m.Groups[g.GID] = group
-	}
-	for _, f := range v.s.SSH.KeyFiles {
-		if f.Err != "" {
-			continue
-		}
-		m.KeyFiles[f.Path] = sshd.KeyFile{Missing: f.Missing, Chain: nodes(f.Chain), Entries: sshd.ParseAuthorizedKeys(f.Text)}
 	}
 	return m
 }
