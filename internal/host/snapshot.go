@@ -25,8 +25,8 @@ type Snapshot struct {
 	Routes     []Route     `json:"routes,omitempty"`
 	Rules      []RouteRule `json:"rules,omitempty"`
 	Neighbours []Neighbour `json:"neighbours,omitempty"`
-	// Sysctls holds the kernel parameters that matter to packets, by name
-	// ("net.ipv4.ip_forward"); a dot in an interface's name is written as "/",
+	// Sysctls holds the kernel parameters that matter to packets, and where Audited
+	// those that an audit asks for, by name ("net.ipv4.ip_forward"); a dot in an interface's name is written as "/",
 	// as in sysctl(8).
 	Sysctls map[string]string `json:"sysctls,omitempty"`
 

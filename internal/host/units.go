@@ -1,7 +1,5 @@
 package host
 
-import "time"
-
 // Unit is something that the service manager may start.
 type Unit struct {
 	// Name is the unit's, with suffix: ssh.service. Services of other managers
@@ -122,14 +120,4 @@ type CronJob struct {
 	User     string `json:"user,omitempty"`
 	// Command is the line's command, secrets masked.
 	Command string `json:"command,omitempty"`
-}
-
-// Login is a session or login that the host has recorded.
-type Login struct {
-	User string    `json:"user"`
-	From string    `json:"from,omitempty"`
-	TTY  string    `json:"tty,omitempty"`
-	Time time.Time `json:"time,omitzero"`
-	// Source is the record that tells: wtmp, utmp.
-	Source string `json:"source"`
 }

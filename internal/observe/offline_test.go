@@ -18,15 +18,18 @@ import (
 )
 
 func offline(t *testing.T, tree string) *host.Snapshot {
+	return offlineWith(t, tree, observe.Options{})
+}
+
+func offlineWith(t *testing.T, tree string, o observe.Options) *host.Snapshot {
 	t.Helper()
 	root, err := os.OpenRoot(filepath.Join("testdata", tree))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer root.Close()
-	s, err := observe.Host(t.Context(), observe.Options{
-		Root: root.FS().(rootfs.Source), Time: time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC),
-	})
+	o.Root, o.Time = root.FS().(rootfs.Source), time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
+	s, err := observe.Host(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,6 +144,9 @@ func TestSecretsStayOut(t *testing.T) {
 		if err := host.Write(&out, offline(t, tree)); err != nil {
 			t.Fatal(err)
 		}
+		if err := host.Write(&out, offlineWith(t, tree, observe.Options{Audit: true, Deep: true})); err != nil {
+			t.Fatal(err)
+		}
 		if i := strings.Index(out.String(), "hunter"); i >= 0 {
 			t.Errorf("%s: …%s…", tree, out.String()[max(0, i-60):min(out.Len(), i+20)])
 		}
@@ -152,7 +158,7 @@ func TestSameTwice(t *testing.T) {
 	var first string
 	for range 5 {
 		var out bytes.Buffer
-		if err := host.Write(&out, offline(t, "debian")); err != nil {
+		if err := host.Write(&out, offlineWith(t, "debian", observe.Options{Audit: true})); err != nil {
 			t.Fatal(err)
 		}
 		if first == "" {

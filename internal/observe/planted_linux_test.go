@@ -168,4 +168,19 @@ func TestAuditedIsMore(t *testing.T) {
 	if len(whole.Accounts) == 0 || len(whole.Mounts) == 0 || len(whole.Processes) <= len(plain.Processes) {
 		t.Errorf("%d accounts, %d mounts, %d processes (%d own sockets)", len(whole.Accounts), len(whole.Mounts), len(whole.Processes), len(plain.Processes))
 	}
+	// Saved and read again it is the same to the last byte.
+	var once, twice strings.Builder
+	if err := host.Write(&once, whole); err != nil {
+		t.Fatal(err)
+	}
+	again, err := host.Read(strings.NewReader(once.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := host.Write(&twice, again); err != nil {
+		t.Fatal(err)
+	}
+	if once.String() != twice.String() {
+		t.Error("saved and read again, the snapshot is another one")
+	}
 }

@@ -65,10 +65,11 @@ func hostTree(t testing.TB) rootfs.FS {
 		"home/old/.ssh/authorized_keys":    "-> ../../../etc/shadow",
 		"home/bob/":                        "",
 		"etc/ssh/sshd_config":              "Include /etc/ssh/sshd_config.d/*.conf\nSetEnv TOKEN=hunter2 A=b\n",
-		"etc/ssh/sshd_config.d/a.conf":     "PasswordAuthentication no\n",
+		"etc/ssh/sshd_config.d/a.conf":     "PasswordAuthentication no\nAuthorizedKeysFile .ssh/authorized_keys /etc/ssh/keys/%u\n",
 		"etc/ssh/ssh_host_ed25519_key":     "-----BEGIN OPENSSH PRIVATE KEY-----\nhunter2\n",
 		"etc/ssh/ssh_host_ed25519_key.pub": key + "\n",
 		"etc/ssh/ssh_host_rsa_key.pub":     "root:hunter2\n",
+		"etc/ssh/keys/free":                key + "\n",
 		"etc/ssh/moduli":                   "# c\n20230101 2 6 100 2047 2 FF\n20230101 2 6 100 3071 2 FF\n20230101 2 6 100 3071 5 FF\n",
 		"usr/sbin/sshd":                    "\x00OpenSSH_2*,OpenSSH_3.0*\x00OpenSSH_9.2\x00\x01OpenSSH_9.2p1 Debian-2+deb12u10\x00",
 		"etc/sudoers":                      "alice ALL=(root) NOPASSWD: /usr/bin/mysql --password=hunter2 x, /opt/run/*\n@includedir /etc/sudoers.d\n",
@@ -173,6 +174,10 @@ func TestDoors(t *testing.T) {
 	}
 	if len(d.SSH.HostKeys) != 1 || d.SSH.HostKeys[0].Public != key || d.SSH.HostKeys[0].Private.Type != "file" {
 		t.Errorf("host keys: %+v", d.SSH.HostKeys)
+	}
+	// Keys may stand elsewhere, and then an account needs no home.
+	if k := files["/etc/ssh/keys/free"]; k.Accounts == nil || k.Missing || len(sshd.ParseAuthorizedKeys(k.Text)) != 1 {
+		t.Errorf("keys outside the home: %+v", k)
 	}
 	paths := make([]string, 0, 2)
 	for _, c := range d.Sudo.Commands {

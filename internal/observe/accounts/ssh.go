@@ -165,7 +165,7 @@ func keyFiles(ctx context.Context, f rootfs.FS, config *sshd.Config, list []host
 	var out []host.KeyFile
 	size, count := 0, 0
 	for _, a := range list {
-		if a.ShellRuns == "no" || a.HomeDir.Type == "" {
+		if a.ShellRuns == "no" {
 			continue
 		}
 		if count++; count > maxKeyAccounts || size > maxKeyText || ctx.Err() != nil {
@@ -181,7 +181,7 @@ func keyFiles(ctx context.Context, f rootfs.FS, config *sshd.Config, list []host
 				continue
 			}
 			k := readKeyFile(f, name)
-			if k.Missing && !a.LoginShell {
+			if k.Missing && (!a.LoginShell || a.HomeDir.Type == "") {
 				continue
 			}
 			if k.Err != "" {

@@ -102,3 +102,45 @@ func TestLine(t *testing.T) {
 		t.Errorf("%q %q %q", a, b, c)
 	}
 }
+
+// TestLook: what stat and lstat say, links followed within the root, and the way up.
+func TestLook(t *testing.T) {
+	f := jail(t)
+	file, err := f.Look("/etc/os-release")
+	if err != nil || file.Path != "/etc/os-release" || file.Type != "file" || file.Size != int64(len("inside")) {
+		t.Errorf("%+v %v", file, err)
+	}
+	link, err := f.LookLink("etc/os-release")
+	if err != nil || link.Type != "link" || link.Target != "/usr/lib/os-release" {
+		t.Errorf("%+v %v", link, err)
+	}
+	if file, err := f.LookLink("lnk/os-release"); err != nil || file.Type != "file" || file.Path != "/lnk/os-release" {
+		t.Errorf("behind a link to a directory: %+v %v", file, err)
+	}
+	if _, err := f.Look("/etc/escape"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a link out of the root: %v", err)
+	}
+	chain := f.Chain("/etc/os-release")
+	var paths []string
+	for _, c := range chain.Chain {
+		paths = append(paths, c.Path)
+	}
+	if got := strings.Join(paths, " "); got != "/usr/lib/os-release /usr/lib /usr /" || chain.Missing {
+		t.Errorf("the way up: %s", got)
+	}
+	if c := f.Chain("/data/none/x"); !c.Missing || len(c.Chain) != 2 || c.Chain[0].Path != "/data" {
+		t.Errorf("of what is not there: %+v", c)
+	}
+	if text := f.Text("/etc/chain", 3); text.Err == "" || text.Text != "" || text.Type != "file" {
+		t.Errorf("more than it may have: %+v", text)
+	}
+	if names, err := f.List("lnk"); err != nil || len(names) != 1 {
+		t.Errorf("a directory behind a link: %v %v", names, err)
+	}
+	if names, err := f.List("nothing"); err != nil || names != nil {
+		t.Errorf("no directory: %v %v", names, err)
+	}
+	if data, err := f.Head("data/file", 2); err != nil || string(data) != "da" {
+		t.Errorf("its beginning: %q %v", data, err)
+	}
+}
