@@ -46,10 +46,14 @@
 //
 // From every pattern, literals are taken of which a line must have one. A Set
 // looks for the literals of all its patterns in one scan, and only patterns
-// whose literal is there are tried. The date is looked for on such lines only,
-// and read only if a pattern matched. So a detector of dates learns from these
-// lines alone: where a log mixes forms of dates in a way that fail2ban would
-// tell apart by lines that match nothing, the two may choose differently.
+// whose literal is there are tried. A date is read only if a pattern matched.
+//
+// What a detector of dates learns from a log decides how it reads 02-03-2026. As
+// in fail2ban it learns from every line, if all filters of a set expect dates of
+// the same forms, as those of one jail do. In a set of filters that do not, each
+// has its own, which learns from the lines that matter to it: there is no jail
+// like that.
+//
 // Patterns over several lines (maxlines), those without literals, and dates
 // that may begin inside of a word ({UNB}, **) see every line.
 package filter

@@ -119,6 +119,7 @@ type Session struct {
 	set      Settings
 	m        *pyre.Machine
 	dates    *logdate.Detector // nil until the first line that needs one
+	given    *foundDate        // of the present line, if the run has looked for it
 	sessions cache
 	counts   Counts
 
@@ -187,7 +188,10 @@ func (s *Session) Line(line []byte) []Match { return s.line(line, nil) }
 func (s *Session) line(line []byte, only []uint64) []Match {
 	line = s.begin(line)
 	from, to, ok := 0, 0, false
-	if s.dates != nil || s.detector() == nil {
+	switch {
+	case s.given != nil:
+		from, to, ok, s.budget = s.given.from, s.given.to, s.given.ok, s.given.left
+	case s.dates != nil || s.detector() == nil:
 		from, to, ok = s.dates.Find(s.m, line, &s.budget)
 	}
 	s.noDate = !ok
@@ -234,14 +238,31 @@ func (s *Session) begin(line []byte) []byte {
 		clear(s.retired)
 		s.retired = s.retired[:0]
 	}
+	line, long := trim(line)
+	if long {
+		s.counts.Cut++
+	}
+	return line
+}
+
+// trim takes off the end of a line, and what is not looked at; long tells if
+// there is such.
+func trim(line []byte) (trimmed []byte, long bool) {
 	for n := len(line); n > 0 && (line[n-1] == '\n' || line[n-1] == '\r'); n-- {
 		line = line[:n-1]
 	}
 	if len(line) > MaxLine {
-		s.counts.Cut++
-		line = line[:MaxLine]
+		return line[:MaxLine], true
 	}
-	return line
+	return line, false
+}
+
+// A foundDate is where a line has its date, if it has one, and what is left of
+// the effort for the line.
+type foundDate struct {
+	from, to int
+	ok       bool
+	left     int
 }
 
 // A stamp is the time of a line; lazy if its date is found but not read yet.

@@ -166,6 +166,10 @@ type Run struct {
 	found    []int32
 	out      []Hit
 	lines    uint64
+	// dates finds the date of each line, for all sessions; nil if each has its own.
+	dates   *logdate.Detector
+	machine *pyre.Machine
+	date    foundDate
 	// distrusted are sessions, by filter, of journal entries that are of somebody
 	// else; refused is what they find.
 	distrusted []*Session
@@ -191,7 +195,35 @@ func (s *Set) NewRun(settings Settings) (*Run, error) {
 		r.masks = append(r.masks, make([]uint64, words))
 		r.second = append(r.second, make([]uint64, words))
 	}
+	if err := r.shareDates(); err != nil {
+		return nil, err
+	}
 	return r, nil
+}
+
+// shareDates has all lines looked at for their dates if all filters expect dates
+// of the same forms, as those of one jail do: what a detector learns from a log
+// it learns from every line then, as in fail2ban.
+func (r *Run) shareDates() error {
+	for _, f := range r.set.filters[min(1, len(r.set.filters)):] {
+		if !slices.Equal(f.def.DatePatterns, r.set.filters[0].def.DatePatterns) {
+			return nil
+		}
+	}
+	if len(r.sessions) == 0 {
+		return nil
+	}
+	first := r.sessions[0]
+	if first.dates == nil {
+		if err := first.detector(); err != nil {
+			return Errors{{first.f.def.Pos["datepattern"], err.Error()}}
+		}
+	}
+	r.dates, r.machine = first.dates, first.m
+	for _, s := range r.sessions {
+		s.dates, s.given = r.dates, &r.date
+	}
+	return nil
 }
 
 // Session returns the session of filter i.
@@ -212,6 +244,11 @@ func (r *Run) Lines() uint64 { return r.lines }
 func (r *Run) Line(line []byte) []Hit {
 	r.lines++
 	r.undated = false
+	if r.dates != nil {
+		text, _ := trim(line)
+		r.date.left = MaxEffort
+		r.date.from, r.date.to, r.date.ok = r.dates.Find(r.machine, text, &r.date.left)
+	}
 	if !r.candidates(line) {
 		return nil
 	}
