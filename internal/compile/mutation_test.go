@@ -60,7 +60,7 @@ func TestLineIsNotMissed(t *testing.T) {
 					}
 				}
 			}
-			if tried < 15 {
+			if tried < 10 {
 				t.Errorf("%d changes were tried", tried)
 			}
 		})

@@ -69,7 +69,8 @@ func (w *world) xtTrial(t *testing.T, seed uint64, n int) outcome {
 	}
 	w.clear(t)
 	w.fragments = false
-	all := text
+	var all strings.Builder
+	all.WriteString(text)
 	for _, target := range []compile.Target{compile.IPTables, compile.IP6Tables} {
 		c, err := compile.Compile(f, lists, host, target, how)
 		if _, ok := errors.AsType[acl.UnsupportedList](err); ok && o.Rates {
@@ -79,7 +80,7 @@ func (w *world) xtTrial(t *testing.T, seed uint64, n int) outcome {
 			t.Fatalf("%v\n%s", err, text)
 		}
 		w.loadXT(t, c.Files, fmt.Sprintf("%s-%s-restore", target, suffix), how.Complete)
-		all += string(c.Text())
+		all.WriteString(string(c.Text()))
 	}
 	_, facts, _ := observed(t)
 	wanted := wantOf(t, f, lists, host, facts)
@@ -110,7 +111,7 @@ func (w *world) xtTrial(t *testing.T, seed uint64, n int) outcome {
 				}
 			}
 		}
-		t.Logf("%s", all)
+		t.Logf("%s", all.String())
 	}
 	return out
 }

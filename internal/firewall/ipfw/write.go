@@ -220,12 +220,12 @@ func (w *writer) rule(way acl.Way, r acl.Rule) {
 
 // matches are the lines of a rule, without what they do.
 func (w *writer) matches(way acl.Way, r *acl.Rule) []string {
-	where := ""
+	var where strings.Builder
 	for _, is := range [][]acl.Interface{r.In, r.Out} {
-		where += interfaceText(way, is)
+		where.WriteString(interfaceText(way, is))
 	}
 	for _, n := range slices.Concat(r.NotIn, r.NotOut) {
-		where += " not via " + ifaceName(n)
+		where.WriteString(" not via " + ifaceName(n))
 	}
 	owner := w.owned("uid", r.Users, false) + w.owned("gid", r.Groups, false) +
 		w.owned("uid", r.ExceptUsers, true) + w.owned("gid", r.ExceptGroups, true)
@@ -243,7 +243,7 @@ func (w *writer) matches(way acl.Way, r *acl.Rule) []string {
 					}
 					if ok1 && ok2 {
 						out = append(out, fmt.Sprintf("%s from %s%s to %s%s %s%s%s%s%s",
-							s.protocol(), src, s.source, dst, s.ports, direct(way), where, at, owner, only))
+							s.protocol(), src, s.source, dst, s.ports, direct(way), where.String(), at, owner, only))
 					}
 				}
 			}
