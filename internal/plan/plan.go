@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strconv"
@@ -52,6 +53,9 @@ type Plan struct {
 	// Changes are packets that meet another end, leaving aside what exceeds the rates
 	// of our own rules.
 	Changes []Change
+	// Here are all addresses to which packets from outside to this host are sent, for each family
+	// that was compared; none where that is not known.
+	Here [][]netip.Prefix
 	// Translated is true where packets of connections whose addresses are translated
 	// may meet another end, too: those follow the first packet of their connection.
 	Translated bool
@@ -68,6 +72,32 @@ type Change struct {
 	// Default is true where it is because no rule there says anything.
 	Line    int
 	Default bool
+}
+
+// here returns the addresses of a family that are this host's to somebody outside:
+// those of routing, and the unspecified one, which counts as one's own.
+func here(e *firewall.Engine, facts firewall.Facts) []netip.Prefix {
+	own, loopback := netip.MustParsePrefix("0.0.0.0/32"), netip.MustParsePrefix("127.0.0.0/8")
+	if e.Family() == firewall.IPv6 {
+		own, loopback = netip.Prefix{}, netip.Prefix{}
+	}
+	var out []netip.Prefix
+	// Without an answer, boxes name the addresses: that is longer, and as true.
+	_ = e.Do(func() error {
+		sp := e.Space()
+		set := sp.None()
+		for _, p := range slices.Concat(facts.Local, facts.Broadcast, facts.Multicast, []netip.Prefix{own}) {
+			if p.IsValid() && p.Addr().Is4() == (e.Family() == firewall.IPv4) {
+				set = set.Or(sp.Prefixes(packet.Dst, p))
+			}
+		}
+		if loopback.IsValid() {
+			set = set.Minus(sp.Prefixes(packet.Dst, loopback))
+		}
+		out = set.Prefixes(packet.Dst)
+		return nil
+	})
+	return out
 }
 
 // manyBoxes is how many boxes of a change are looked at.
@@ -129,6 +159,7 @@ func New(in Input) Plan {
 		older, newer := withinRates(in.Live, true), withinRates(candidate, true)
 		if !in.InForce {
 			e := firewall.NewEngine(family, facts, in.MaxNodes, older, newer)
+			p.Here = append(p.Here, here(e, facts))
 			for _, way := range []firewall.Way{firewall.WayInput, firewall.WayForward, firewall.WayOutput} {
 				c, err := e.Diff(older, newer, way, max(in.Boxes, manyBoxes))
 				if err != nil {

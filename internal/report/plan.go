@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strconv"
@@ -98,7 +99,7 @@ func NewPlan(file, hostname string, policy []byte, p plan.Plan, rules string, in
 			one.Text = strings.TrimSpace(out.policy[c.Line-1])
 		}
 		for i, box := range one.Packets {
-			one.Packets[i] = withoutNone(box)
+			one.Packets[i] = withoutHere(withoutNone(box), p.Here)
 		}
 		out.Changes = append(out.Changes, one)
 	}
@@ -269,6 +270,21 @@ func (p Plan) because(r Rule) string {
 // or from another host have one.
 func withoutNone(box string) string {
 	return strings.NewReplacer(" in :none,", " in ", " out :none,", " out ", ",:none", "").Replace(box)
+}
+
+// withoutHere leaves out of a box that it is about packets to this host, which the
+// head says.
+func withoutHere(box string, here [][]netip.Prefix) string {
+	for _, all := range here {
+		texts := make([]string, len(all))
+		for i, p := range all {
+			texts[i] = p.String()
+		}
+		if len(texts) > 0 {
+			box = strings.Replace(box, " to "+strings.Join(texts, ","), "", 1)
+		}
+	}
+	return box
 }
 
 // proofs writes what must stay possible.
