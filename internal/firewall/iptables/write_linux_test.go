@@ -88,13 +88,10 @@ func datagrams(t *testing.T, to string, sources int, from func(int) string) map[
 		t.Fatal(err)
 	}
 	defer sink.Close()
-	if err := sink.SetReadBuffer(4 << 20); err != nil {
-		t.Fatal(err)
-	}
 	got := map[string]int{}
 	buf := make([]byte, 16)
-	count := func() {
-		if err := sink.SetReadDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
+	count := func(wait time.Duration) { // what has come so far, before the socket is full
+		if err := sink.SetReadDeadline(time.Now().Add(wait)); err != nil {
 			t.Fatal(err)
 		}
 		for {
@@ -114,8 +111,11 @@ func datagrams(t *testing.T, to string, sources int, from func(int) string) map[
 			_, _ = c.Write([]byte("x"))
 			c.Close()
 		}
+		if i%20 == 0 {
+			count(5 * time.Millisecond)
+		}
 	}
-	count()
+	count(100 * time.Millisecond)
 	return got
 }
 
