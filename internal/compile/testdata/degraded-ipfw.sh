@@ -1,5 +1,5 @@
 #!/bin/sh
-# ipfw, written by sekimori. In rc.conf: firewall_enable="YES" firewall_script="/etc/ipfw.sekimori"
+# ipfw, written by sekimori. In rc.conf: firewall_enable="YES" firewall_script="/usr/local/etc/sekimori/sekimori.ipfw.sh"
 # NOT EQUIVALENT to the policy: it admits less, because this firewall has no words for
 #   line 10: what passes through the host
 #   line 11: a rate for each source

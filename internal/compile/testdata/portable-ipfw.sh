@@ -1,5 +1,5 @@
 #!/bin/sh
-# ipfw, written by sekimori. In rc.conf: firewall_enable="YES" firewall_script="/etc/ipfw.sekimori"
+# ipfw, written by sekimori. In rc.conf: firewall_enable="YES" firewall_script="/usr/local/etc/sekimori/sekimori.ipfw.sh"
 set -e
 # What is connected stays connected when the rules that let it in are replaced.
 sysctl net.inet.ip.fw.dyn_keep_states=1 >/dev/null

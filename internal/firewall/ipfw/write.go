@@ -412,7 +412,7 @@ func last(p netip.Prefix) netip.Addr {
 // script is the whole text.
 func (w *writer) script(bad acl.UnsupportedList) []byte {
 	var b bytes.Buffer
-	b.WriteString("#!/bin/sh\n# ipfw, written by sekimori. In rc.conf: firewall_enable=\"YES\" firewall_script=\"/etc/ipfw.sekimori\"\n")
+	b.WriteString("#!/bin/sh\n# ipfw, written by sekimori. In rc.conf: firewall_enable=\"YES\" firewall_script=\"/usr/local/etc/sekimori/sekimori.ipfw.sh\"\n")
 	if len(bad) > 0 {
 		b.WriteString("# NOT EQUIVALENT to the policy: it admits less, because this firewall has no words for\n")
 		for _, l := range bad.Lacking() {
