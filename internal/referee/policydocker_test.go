@@ -20,12 +20,12 @@ const publishing = `
 table inet published {
 	chain pre {
 		type nat hook prerouting priority dstnat; policy accept;
-		iifname != "docker0" fib daddr type local tcp dport 8081 dnat ip to 198.51.100.20:80
-		iifname != "docker0" fib daddr type local tcp dport 8081 dnat ip6 to [2001:db8:2::20]:80
-		iifname != "docker0" fib daddr type local tcp dport 8443 dnat ip to 198.51.100.21:443
-		iifname != "docker0" fib daddr type local tcp dport 8443 dnat ip6 to [2001:db8:2::21]:443
-		iifname != "docker0" fib daddr type local udp dport 53 dnat ip to 198.51.100.21:53
-		iifname != "docker0" fib daddr type local udp dport 53 dnat ip6 to [2001:db8:2::21]:53
+		iifname != "br-0123456789" fib daddr type local tcp dport 8081 dnat ip to 198.51.100.20:80
+		iifname != "br-0123456789" fib daddr type local tcp dport 8081 dnat ip6 to [2001:db8:2::20]:80
+		iifname != "br-0123456789" fib daddr type local tcp dport 8443 dnat ip to 198.51.100.21:443
+		iifname != "br-0123456789" fib daddr type local tcp dport 8443 dnat ip6 to [2001:db8:2::21]:443
+		iifname != "br-0123456789" fib daddr type local udp dport 53 dnat ip to 198.51.100.21:53
+		iifname != "br-0123456789" fib daddr type local udp dport 53 dnat ip6 to [2001:db8:2::21]:53
 	}
 	chain forward {
 		type filter hook forward priority filter; policy accept;
@@ -41,7 +41,7 @@ table inet published {
 func TestContainers(t *testing.T) {
 	t.Parallel()
 	lab.Enter(t, func(t *testing.T) {
-		w := newWorld(t, true, "h0", "docker0")
+		w := newWorld(t, true, "h0", "br-0123456789")
 		const inbound = "version: 1\nzones:\n  outside: {interfaces: h0}\ninbound:\n  - {allow: ssh}\n  - {deny: 8443/tcp, from: [192.0.2.66, \"2001:db8:1::66\"]}\n  - {allow: 8443/tcp, from: [outside]}\n" +
 			"guard: {never: 192.0.2.9}\n"
 		type ask struct {
@@ -53,16 +53,16 @@ func TestContainers(t *testing.T) {
 			open, free bool // with enforce, and without
 		}
 		asks := []ask{
-			{"9", "h0", "host", tcp, 8443, true, true},       // an inbound rule allows it
-			{"66", "h0", "host", tcp, 8443, false, true},     // another denies it
-			{"9", "h0", "host", tcp, 8081, false, true},      // none speaks of it
-			{"9", "h0", "host", udp, 53, false, true},        // nor of this
-			{"9", "h0", "20", tcp, 80, false, true},          // the container itself
-			{"9", "h0", "21", tcp, 8443, false, true},        // with a port that is allowed, but not as published
-			{"9", "h0", "host", tcp, 22, true, true},         // no container's
-			{"9", "h0", "host", tcp, 23, false, false},       // nor this: an inbound rule decides it anyway
-			{"20", "docker0", "remote", tcp, 25, true, true}, // containers reach the world
-			{"20", "docker0", "21", tcp, 443, true, true},    // and each other
+			{"9", "h0", "host", tcp, 8443, true, true},             // an inbound rule allows it
+			{"66", "h0", "host", tcp, 8443, false, true},           // another denies it
+			{"9", "h0", "host", tcp, 8081, false, true},            // none speaks of it
+			{"9", "h0", "host", udp, 53, false, true},              // nor of this
+			{"9", "h0", "20", tcp, 80, false, true},                // the container itself
+			{"9", "h0", "21", tcp, 8443, false, true},              // with a port that is allowed, but not as published
+			{"9", "h0", "host", tcp, 22, true, true},               // no container's
+			{"9", "h0", "host", tcp, 23, false, false},             // nor this: an inbound rule decides it anyway
+			{"20", "br-0123456789", "remote", tcp, 25, true, true}, // containers reach the world
+			{"20", "br-0123456789", "21", tcp, 443, true, true},    // and each other
 		}
 		for _, mode := range []string{"enforce", "observe", "off"} {
 			f, err := policy.Parse("policy.yaml", []byte(inbound+"containers: "+mode+"\n"))
@@ -119,7 +119,7 @@ func (w *world) containerProbe(v6 bool, from, in, to string) probe {
 	case "remote":
 		p.dst = w.link("h0").network(v6).Addr().Next().Next()
 	default:
-		p.dst = at(w.link("docker0").network(v6), to)
+		p.dst = at(w.link("br-0123456789").network(v6), to)
 	}
 	return p
 }
