@@ -207,6 +207,10 @@ func TestSnapshotAnswersAlike(t *testing.T) {
 		} {
 			live := string(sekimori(t, exitDone, args...))
 			saved := string(sekimori(t, exitDone, append(args, "--snapshot", file)...))
+			if len(args) == 0 { // what else is weak hangs on the machine's other processes
+				live, _, _ = strings.Cut(live, "\nGrade ")
+				saved, _, _ = strings.Cut(saved, "\nGrade ")
+			}
 			if d := cmp.Diff(live, saved); d != "" {
 				t.Errorf("%v: -live +snapshot\n%s", args, d)
 			}

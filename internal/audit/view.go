@@ -329,7 +329,7 @@ func sectionOf(of string) (Section, bool) {
 		host.SectionUnits: Services, host.SectionPackages: Updates, host.SectionUpdates: Updates,
 		host.SectionSysctls: Kernel, host.SectionSettings: Kernel, host.SectionKernel: Kernel, host.SectionMounts: Kernel,
 		host.SectionLogging: Logging, host.SectionClock: Logging, host.SectionWeb: Web, host.SectionIntegrity: Integrity,
-		host.SectionProcesses: Compromise, host.SectionConnections: Compromise, host.SectionStartup: Compromise,
+		host.SectionProcesses: Compromise, host.SectionPrograms: Compromise, host.SectionConnections: Compromise, host.SectionStartup: Compromise,
 	}[of]
 	return section, ok
 }

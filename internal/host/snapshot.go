@@ -106,14 +106,16 @@ const (
 	SectionWeb         = "web"
 	SectionIntegrity   = "integrity"
 	SectionConnections = "connections"
-	SectionProvider    = "provider"
+	// SectionPrograms are the processes that own no socket.
+	SectionPrograms = "programs"
+	SectionProvider = "provider"
 )
 
 // auditSections are those that only an audit looks at.
 func auditSections() []string {
 	return []string{
 		SectionAccounts, SectionSSH, SectionSudo, SectionUnits, SectionStartup, SectionUpdates, SectionSettings, SectionKernel,
-		SectionMounts, SectionLogging, SectionClock, SectionWeb, SectionIntegrity, SectionConnections, SectionProvider,
+		SectionMounts, SectionLogging, SectionClock, SectionWeb, SectionIntegrity, SectionConnections, SectionPrograms, SectionProvider,
 	}
 }
 

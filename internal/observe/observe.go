@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -126,23 +127,31 @@ func (c *collector) processes(ctx context.Context, o owners) {
 	}
 	netns, _ := c.files.Source.ReadLink("proc/thread-self/ns/net")
 	r := processReader{files: c.files, users: users, netns: netns, booted: c.snap.System.Started, audit: c.options.Audit}
+	owning := pids
 	if c.options.Audit {
 		pids = o.all
 		c.connections(ctx, o)
 	}
 	var ids []containerID
-	hidden := 0
+	hidden, others := 0, 0
 	for _, p := range r.readAll(ctx, pids) {
 		if p.gone || p.PID == 0 {
 			continue
 		}
-		if p.noExe {
+		switch {
+		case !p.noExe:
+		case slices.Contains(owning, p.PID):
 			hidden++
+		default:
+			others++
 		}
 		c.snap.Processes = append(c.snap.Processes, p.Process)
 		if p.place.container != "" {
 			ids = append(ids, containerID{p.place.container, p.place.runtime})
 		}
+	}
+	if others > 0 {
+		c.unseen(host.Unseen{Section: host.SectionPrograms, Reason: fmt.Sprintf("the binaries of %d processes without sockets could not be read", others)})
 	}
 	if hidden > 0 {
 		c.unseen(host.Unseen{Section: host.SectionProcesses, Reason: fmt.Sprintf("the binaries of %d processes could not be read", hidden)})

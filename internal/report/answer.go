@@ -357,7 +357,7 @@ func auditOnly(section string) bool {
 	switch section {
 	case host.SectionAccounts, host.SectionSSH, host.SectionSudo, host.SectionUnits, host.SectionStartup, host.SectionUpdates, host.SectionSettings,
 		host.SectionKernel, host.SectionMounts, host.SectionLogging, host.SectionClock, host.SectionWeb, host.SectionIntegrity,
-		host.SectionConnections, host.SectionProvider:
+		host.SectionConnections, host.SectionPrograms, host.SectionProvider:
 		return true
 	}
 	return false
