@@ -1,6 +1,7 @@
 package web
 
 import (
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -17,9 +18,7 @@ func Apache(src Source, config string, variables map[string]string) host.WebServ
 	for _, m := range []string{"core", "so", "http", "unixd", "log_config", "version", "watchdog"} {
 		a.modules[m] = true
 	}
-	for k, v := range variables {
-		a.vars[k] = v
-	}
+	maps.Copy(a.vars, variables)
 	a.evaluate(a.file(config))
 	return *r.out
 }
