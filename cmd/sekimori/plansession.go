@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"io/fs"
@@ -173,9 +174,8 @@ func openTCP(root fs.FS) map[uint64]tcpConnection {
 	return out
 }
 
-// hexAddrPort reads the notation of /proc/net/tcp: words of four bytes in the
-// machine's order, a colon, the port. Every machine that this runs on is
-// little-endian.
+// hexAddrPort reads the notation of /proc/net/tcp: the address in words of four
+// bytes, each as the number that the machine takes it for, a colon, the port.
 func hexAddrPort(s string) (netip.AddrPort, bool) {
 	addr, port, ok := strings.Cut(s, ":")
 	b, err := hex.DecodeString(addr)
@@ -184,7 +184,7 @@ func hexAddrPort(s string) (netip.AddrPort, bool) {
 		return netip.AddrPort{}, false
 	}
 	for i := 0; i < len(b); i += 4 {
-		b[i], b[i+1], b[i+2], b[i+3] = b[i+3], b[i+2], b[i+1], b[i]
+		binary.NativeEndian.PutUint32(b[i:], binary.BigEndian.Uint32(b[i:]))
 	}
 	a, _ := netip.AddrFromSlice(b)
 	return netip.AddrPortFrom(a.Unmap(), uint16(n)), true
