@@ -24,7 +24,8 @@
 //
 // State is bounded: MaxSources are remembered, the one not seen for longest
 // forgotten first, and the same number of earlier bans. Each source costs about
-// 200 bytes.
+// 100 bytes, each ban 60. The lines that are kept as evidence of all sources take
+// EvidenceSize; the oldest are forgotten first, which changes no count.
 //
 // Counting as fail2ban does, by an estimate of the rate, is there for comparison
 // with what an existing installation would have done (Rule.Estimate).

@@ -15,8 +15,8 @@ const (
 	// MaxLine is how much of a line is looked at, in bytes.
 	MaxLine = 8 << 10
 	// MaxEffort is what all patterns of one filter together may spend on one
-	// line, in units of pyre: two to four milliseconds.
-	MaxEffort = 150_000
+	// line, in units of pyre: one and a half to three milliseconds.
+	MaxEffort = 120_000
 	// sessionsKept is how many sessions (<F-MLFID>) are remembered, and for how
 	// many seconds: as in fail2ban.
 	sessionsKept    = 100
