@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"net"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"sekimori/internal/host"
 	"sekimori/internal/lab"
 	"sekimori/internal/report"
 )
@@ -175,4 +177,55 @@ func gradeOf(a report.Audit, section string) string {
 		}
 	}
 	return worst
+}
+
+// TestSavedRules: what nftables.service would load at boot is put beside what is
+// loaded, by meaning: another order is the same, another port is not.
+func TestSavedRules(t *testing.T) {
+	lab.EnterRoot(t, func(t *testing.T) {
+		world(t)
+		const rules = `table inet filter { chain input { type filter hook input priority 0; policy drop; iif lo accept; tcp dport 22 accept; tcp dport 443 accept; }; }`
+		lab.LoadNFT(t, rules)
+		file := filepath.Join(t.TempDir(), "host.json")
+		sekimori(t, exitDone, "snapshot", "-o", file)
+		for text, want := range map[string]string{
+			`table inet f { chain i { type filter hook input priority 0; policy drop; iif lo accept; tcp dport { 443, 22 } accept; }; }`: "",
+			strings.ReplaceAll(rules, "443", "3306"): "after the next boot drop becomes accept for IPv4 packets: tcp dport 3306",
+			"table inet broken {":                    "",
+		} {
+			s := readHost(t, file)
+			s.Units = []host.Unit{{Name: "nftables.service", Manager: "systemd", State: "enabled"}}
+			s.SavedRules = []host.TextFile{{File: host.File{Path: "/etc/nftables.conf", Type: "file"}, Text: text}}
+			changed := filepath.Join(t.TempDir(), "changed.json")
+			var b bytes.Buffer
+			if err := host.Write(&b, s); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(changed, b.Bytes(), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			a := liveAudit(t, "--snapshot", changed, "--only", "firewall")
+			f, found := findingOf(a, "fw-saved")
+			if found != (want != "") || !strings.Contains(strings.Join(f.Evidence, "\n"), want) {
+				t.Errorf("%s: %q", text, f.Evidence)
+			}
+			if broken := strings.Contains(text, "broken"); broken != slices.ContainsFunc(a.Unseen, func(u report.Unseen) bool { return strings.HasPrefix(u.Reason, "/etc/nftables.conf: ") }) {
+				t.Errorf("%s: unseen: %+v", text, a.Unseen)
+			}
+		}
+	})
+}
+
+func readHost(t *testing.T, file string) *host.Snapshot {
+	t.Helper()
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	s, err := host.Read(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
