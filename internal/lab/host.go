@@ -216,9 +216,12 @@ func host(a net.Addr) string {
 }
 
 // patience is how long an answer is waited for: on a veth a packet that is let
-// through is there at once, on a busy machine a little later. A test that waits
-// for silence waits as long.
-const patience = 700 * time.Millisecond
+// through is there at once, on a busy machine later. Who waits for silence says for
+// how long: [Host.AskFor].
+const patience = 10 * time.Second
+
+// Quiet is how long a test waits for an answer that must not come.
+const Quiet = 700 * time.Millisecond
 
 // ErrSilence is the error where nothing came back in time: a drop, in contrast to
 // a refusal.

@@ -58,7 +58,7 @@ func TestInternet(t *testing.T) {
 		server.Do(func() {
 			lab.LoadNFT(t, "table inet t { chain c { type filter hook input priority 0; tcp dport 81 drop; }; }")
 		})
-		if _, err := client.Ask("tcp", netip.Addr{}, "203.0.113.5:81"); !errors.Is(err, lab.ErrSilence) {
+		if _, err := client.AskFor(lab.Quiet, "tcp", netip.Addr{}, "203.0.113.5:81"); !errors.Is(err, lab.ErrSilence) {
 			t.Errorf("a dropped port: %v, want silence", err)
 		}
 	})

@@ -4,9 +4,11 @@ package lab
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -149,7 +151,7 @@ func pretendSetgroups() error {
 }
 
 // Client is the command line by which another host opens a session there, to be
-// followed by options or a command. It gives up after a second.
+// followed by options or a command.
 func (s *SSH) Client(address string, options ...string) []string {
 	argv := []string{
 		"ssh", "-F", "none", "-i", filepath.Join(s.dir, "user"), "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
@@ -161,7 +163,14 @@ func (s *SSH) Client(address string, options ...string) []string {
 // Login opens a session from a host and returns what a command prints there.
 func (s *SSH) Login(from *Host, address string, command string) (string, error) {
 	s.host.tb.Helper()
-	return from.Try("", append(s.Client(address), command)...)
+	return from.Try("", append(s.Client(address, "-o", "ConnectTimeout=20"), command)...)
+}
+
+// Silent reports whether a host gets no answer from sshd at all, for a second.
+func (s *SSH) Silent(from *Host, address string) bool {
+	s.host.tb.Helper()
+	_, err := from.AskFor(time.Second, "tcp", netip.Addr{}, net.JoinHostPort(address, fmt.Sprint(s.port)))
+	return errors.Is(err, ErrSilence)
 }
 
 // Session is an open session that says back what it is told.
