@@ -100,7 +100,19 @@ func here(e *firewall.Engine, facts firewall.Facts) []netip.Prefix {
 	return out
 }
 
-// manyBoxes is how many boxes of a change are looked at.
+// translates tells whether rules rewrite addresses.
+func translates(rs *firewall.Ruleset) bool {
+	return slices.ContainsFunc(rs.Tables, func(t *firewall.Table) bool {
+		return slices.ContainsFunc(t.Chains, func(c *firewall.Chain) bool {
+			return slices.ContainsFunc(c.Rules, func(r *firewall.Rule) bool {
+				return slices.ContainsFunc(r.Steps, func(s firewall.Step) bool { _, ok := s.(firewall.NAT); return ok })
+			})
+		})
+	})
+}
+
+// manyBoxes is how many boxes of a change are looked at where addresses are
+// translated.
 const manyBoxes = 64
 
 // change adds a change, unless it is about nothing but connections that have been
@@ -160,8 +172,12 @@ func New(in Input) Plan {
 		if !in.InForce {
 			e := firewall.NewEngine(family, facts, in.MaxNodes, older, newer)
 			p.Here = append(p.Here, here(e, facts))
+			limit := in.Boxes
+			if translates(older) || translates(newer) {
+				limit = max(limit, manyBoxes)
+			}
 			for _, way := range []firewall.Way{firewall.WayInput, firewall.WayForward, firewall.WayOutput} {
-				c, err := e.Diff(older, newer, way, max(in.Boxes, manyBoxes))
+				c, err := e.Diff(older, newer, way, limit)
 				if err != nil {
 					p.Undecided = append(p.Undecided, fmt.Sprintf("%s packets %s: %v", nameOf(family), way, err))
 				}
