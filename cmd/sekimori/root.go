@@ -20,6 +20,7 @@ const (
 // newRoot returns the whole command tree.
 func newRoot(io streams) *cobra.Command {
 	l := look{streams: io}
+	said := false // --version
 	root := &cobra.Command{
 		Use:   "sekimori",
 		Short: "Show who can reach what on this machine, through the rules that are really loaded",
@@ -31,9 +32,13 @@ Without a command it says so in short, worst first.`,
   sekimori reach 22/tcp --from 198.51.100.7  # may this one?
   sekimori trace 'tcp 198.51.100.7 -> 203.0.113.5:22 in eth0'
   sekimori snapshot -o before.json; …; sekimori diff before.json live`,
-		Version:                    version + revision(),
-		Args:                       knownCommand,
-		RunE:                       func(cmd *cobra.Command, _ []string) error { return l.overview(cmd.Context()) },
+		Args: knownCommand,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if said {
+				return printVersion(io)
+			}
+			return l.overview(cmd.Context())
+		},
 		SilenceErrors:              true,
 		SilenceUsage:               true,
 		SuggestionsMinimumDistance: 2,
@@ -50,8 +55,7 @@ Without a command it says so in short, worst first.`,
 	)
 	root.SetHelpCommandGroupID(groupMore)
 	root.SetCompletionCommandGroupID(groupMore)
-	root.SetUsageTemplate(usageTemplate)
-	root.SetVersionTemplate("sekimori {{.Version}}\n")
+	root.SetUsageFunc(printUsage)
 	root.AddCommand(
 		newAudit(io), newExplain(io),
 		newPorts(io), newReach(io), newTrace(io), newDiff(io),
@@ -61,30 +65,9 @@ Without a command it says so in short, worst first.`,
 		newVersion(io),
 	)
 	l.flags(root, false)
+	root.Flags().BoolVarP(&said, "version", "v", false, "version for sekimori")
 	return root
 }
-
-// usageTemplate is cobra's, with the examples first: people read those.
-const usageTemplate = `{{if .HasExample}}Examples:
-{{.Example}}
-
-{{end}}Usage:
-  {{if .Runnable}}{{.UseLine}}{{end}}{{if .HasAvailableSubCommands}}
-  {{.CommandPath}} [command]{{end}}{{if .HasAvailableSubCommands}}{{$cmds := .Commands}}{{range $group := .Groups}}
-
-{{.Title}}{{range $cmds}}{{if (and (eq .GroupID $group.ID) (or .IsAvailableCommand (eq .Name "help")))}}
-  {{rpad .Name .NamePadding }} {{.Short}}{{end}}{{end}}{{end}}{{if not .AllChildCommandsHaveGroup}}
-{{range $cmds}}{{if (and (eq .GroupID "") .IsAvailableCommand)}}
-  {{rpad .Name .NamePadding }} {{.Short}}{{end}}{{end}}{{end}}{{end}}{{if .HasAvailableLocalFlags}}
-
-Flags:
-{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableInheritedFlags}}
-
-Global flags:
-{{.InheritedFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableSubCommands}}
-
-"{{.CommandPath}} help COMMAND" tells more about one of them.{{end}}
-`
 
 // knownCommand refuses a first word that is no command, with the near miss.
 func knownCommand(cmd *cobra.Command, args []string) error {

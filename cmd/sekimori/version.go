@@ -24,6 +24,12 @@ func newVersion(io streams) *cobra.Command {
 	}
 }
 
+// printVersion is what --version says.
+func printVersion(io streams) error {
+	_, err := fmt.Fprintf(io.out, "sekimori %s%s\n", version, revision())
+	return err
+}
+
 // revision is the commit that the binary was built from, as far as go build
 // recorded it.
 func revision() string {
