@@ -245,7 +245,7 @@ func TestStale(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Not below /tmp, where nothing is taken for a package's.
+	// Not in t.TempDir: below /tmp nothing is taken for a package's.
 	dir, err := os.MkdirTemp(".", "stale")
 	if err != nil {
 		t.Fatal(err)
@@ -285,6 +285,9 @@ func TestStale(t *testing.T) {
 		t.Error(err)
 	}
 	want := []host.StaleProcess{{PID: replaced.PID, Name: "replaced", Exe: replaced.Exe, Binary: true}}
+	if !replaceable(replaced.Exe) {
+		want = nil // the module itself lies below /tmp
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
