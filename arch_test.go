@@ -119,7 +119,7 @@ var layers = []layer{
 	{pattern: "internal/rehearse", may: []string{"packet", "internal/run"}, ext: []string{"golang.org/x/sys/unix"}},
 	{pattern: "internal/lab", ext: []string{"golang.org/x/sys/"}, exec: true},
 	{pattern: "internal/compile/policygen", pure: true}, // tests alone
-	{pattern: "internal/referee"},                       // tests alone
+	{pattern: "internal/referee"}, // tests alone
 	{
 		pattern: "cmd/sekimori",
 		may: []string{

@@ -7,6 +7,7 @@ package policygen
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -73,12 +74,7 @@ func (m *maker) several(from, to int, thing func() string) string {
 }
 
 func contains(all []string, s string) bool {
-	for _, o := range all {
-		if o == s {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(all, s)
 }
 
 func (m *maker) zones() {

@@ -39,7 +39,7 @@ func ParseList(text string) []Source {
 			if !ok {
 				continue
 			}
-			for _, o := range strings.Fields(inside) {
+			for o := range strings.FieldsSeq(inside) {
 				if name, value, ok := strings.Cut(o, "="); ok {
 					s.Options[strings.ToLower(strings.TrimRight(name, "+-"))] = value
 				}
@@ -78,9 +78,9 @@ func ParseSources(text string) []Source {
 		if strings.Contains(options["signed-by"], "-----BEGIN") {
 			options["signed-by"] = "embedded"
 		}
-		for _, kind := range strings.Fields(fields["types"]) {
-			for _, uri := range strings.Fields(fields["uris"]) {
-				for _, suite := range strings.Fields(fields["suites"]) {
+		for kind := range strings.FieldsSeq(fields["types"]) {
+			for uri := range strings.FieldsSeq(fields["uris"]) {
+				for suite := range strings.FieldsSeq(fields["suites"]) {
 					if len(out) == maxSources {
 						return out
 					}
