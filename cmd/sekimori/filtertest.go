@@ -126,6 +126,11 @@ func (t filterTest) read(r *source.Reader, got *tried, newest time.Time) {
 		} else {
 			found = got.run.Line(l.Text)
 		}
+		if got.run.Long() {
+			if got.file.Long++; got.file.Long == 1 {
+				got.file.FirstLong = r.Num()
+			}
+		}
 		for i := range found {
 			got.hits[found[i].Pattern]++
 			if t.lines {
@@ -223,7 +228,6 @@ func (t filterTest) summary(got *tried) {
 	}{
 		{c.Exhausted, "lines took too much effort: it is not known whether they match"},
 		{c.Undated, "matches had no date of their own"},
-		{c.Cut, "lines were longer than is looked at"},
 	} {
 		if x.n > 0 {
 			fmt.Fprintf(t.err, "sekimori: %d %s\n", x.n, x.what)
@@ -267,7 +271,7 @@ func (t filterTest) json(got *tried) error {
 	c := got.run.Session(0).Counts()
 	out := testedJSON{
 		Filter: got.filter.Name(), File: filesJSON([]replay.File{got.file})[0], Failures: got.matched, Candidate: c.Lines,
-		Exhausted: c.Exhausted, Undated: c.Undated, Cut: c.Cut, Forged: got.forged, Patterns: []hitsJSON{},
+		Exhausted: c.Exhausted, Undated: c.Undated, Cut: got.file.Long, Forged: got.forged, Patterns: []hitsJSON{},
 		Missed: got.missedAll, Examples: append([]missedLine{}, got.missed...), Matches: got.shown, Took: got.took,
 	}
 	for _, p := range got.filter.Describe() {

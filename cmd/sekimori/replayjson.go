@@ -62,7 +62,8 @@ type fileJSON struct {
 	Unreadable     int    `json:"unreadable,omitempty"`
 	UnreadableLine int    `json:"unreadable_line,omitempty"`
 	UnreadableWhy  string `json:"unreadable_why,omitempty"`
-	Long           int    `json:"long,omitempty"`
+	Long           uint64 `json:"long,omitempty"`
+	LongLine       int    `json:"long_line,omitempty"`
 	NUL            int    `json:"nul,omitempty"`
 	NULLine        int    `json:"nul_line,omitempty"`
 	Holes          int    `json:"holes,omitempty"`
@@ -84,7 +85,7 @@ func filesJSON(in []replay.File) []fileJSON {
 	for i := range in {
 		f, x := &in[i], &in[i].Flaws
 		out = append(out, fileJSON{
-			f.Name, f.Format, f.Lines, f.Fault, x.Bad, x.FirstBad, x.Why, x.Long, x.NUL, x.FirstNUL, x.Holes, f.NoDate, f.FirstNoDate,
+			f.Name, f.Format, f.Lines, f.Fault, x.Bad, x.FirstBad, x.Why, f.Long, f.FirstLong, x.NUL, x.FirstNUL, x.Holes, f.NoDate, f.FirstNoDate,
 		})
 	}
 	return out

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"sekimori/internal/guard"
+	"sekimori/internal/guard/filter"
 	"sekimori/internal/guard/replay"
 )
 
@@ -134,8 +135,8 @@ func (s streams) fileFaults(f *replay.File) {
 	if x := f.Flaws; x.Bad > 0 {
 		say("%d entries could not be read and do not count; the first is in line %d: %s", x.Bad, x.FirstBad, x.Why)
 	}
-	if x := f.Flaws; x.Long > 0 {
-		say("%d lines are so long that only their beginning was looked at", x.Long)
+	if f.Long > 0 {
+		say("%d lines have more than %d bytes and do not count, whatever they say; the first is line %d", f.Long, filter.MaxLine, f.FirstLong)
 	}
 	if x := f.Flaws; x.NUL > 0 {
 		say("%d lines have NUL bytes inside, the first is line %d; part of what they said may be lost", x.NUL, x.FirstNUL)

@@ -23,9 +23,10 @@
 //
 //   - Names are never looked up. A failure by a name has an ID and no Addr.
 //   - Nothing in a log starts a process or opens a file.
-//   - Of a line, MaxLine bytes are looked at. All patterns of a filter together
-//     have a budget for each line; a line for which it does not suffice is
-//     counted (Counts.Exhausted), not taken for one that does not match.
+//   - A line of more than MaxLine bytes matches nothing, for a match might depend
+//     on the rest; it is counted (Counts.Long, Run.Long). All patterns of a filter
+//     together have a budget for each line; a line for which it does not suffice
+//     is counted (Counts.Exhausted), not taken for one that does not match.
 //   - <F-TIMES>, a group like any other to fail2ban, says how many failures a
 //     line stands for ("message repeated 5 times"; Match.Times). fail2ban counts
 //     each line once.

@@ -173,6 +173,7 @@ func (f *Filter) Journal() *JournalMatch { return f.journal }
 // they trusted it, is refused. Both results are valid until the next call.
 func (r *Run) Entry(line []byte, seconds float64, has func(field, value string) bool) (hits, refused []Hit) {
 	r.lines++
+	_, r.long = trim(line)
 	r.refused = r.refused[:0]
 	if !r.candidates(line) {
 		return nil, nil

@@ -12,7 +12,9 @@ import (
 )
 
 const (
-	// MaxLine is how much of a line is looked at, in bytes.
+	// MaxLine is how long a line may be, in bytes, without its end. Of a longer
+	// one, nobody knows what a pattern would have found in the rest: another
+	// address, or that it is not at its end. It matches nothing and is counted.
 	MaxLine = 8 << 10
 	// MaxEffort is what all patterns of one filter together may spend on one
 	// line, in units of pyre: one and a half to three milliseconds.
@@ -109,7 +111,7 @@ type Counts struct {
 	Matched   uint64
 	Exhausted uint64 // for which the effort did not suffice: it is not known whether they match
 	Undated   uint64 // that matched without a date of their own
-	Cut       uint64 // longer than MaxLine
+	Long      uint64 // longer than MaxLine: it is not known whether they match
 }
 
 // A Session runs a Filter over the lines of one log, in their order. It is not
@@ -186,7 +188,11 @@ func (s *Session) SetNow(t time.Time) { s.set.Clock.Now = t }
 func (s *Session) Line(line []byte) []Match { return s.line(line, nil) }
 
 func (s *Session) line(line []byte, only []uint64) []Match {
-	line = s.begin(line)
+	line, long := s.begin(line)
+	if long {
+		s.skip()
+		return nil
+	}
 	from, to, ok := 0, 0, false
 	switch {
 	case s.given != nil:
@@ -221,14 +227,25 @@ func (s *Session) LineAt(line []byte, seconds float64) []Match {
 }
 
 func (s *Session) lineAt(line []byte, seconds float64, only []uint64) []Match {
-	line = s.begin(line)
+	line, long := s.begin(line)
+	if long {
+		s.skip()
+		return nil
+	}
 	s.lastDate, s.hasLast = seconds, true
 	s.cut(line, 0, 0)
 	return s.find(line, 0, 0, stamp{sec: seconds, dated: true}, only)
 }
 
-// begin counts the line, takes off its end and caps it.
-func (s *Session) begin(line []byte) []byte {
+// skip passes over a line of which nobody can say whether it matches: patterns
+// that span lines do not reach over it.
+func (s *Session) skip() {
+	s.noDate = false
+	s.pending = s.pending[:0]
+}
+
+// begin counts the line and takes off its end; long tells if it is too long.
+func (s *Session) begin(line []byte) (trimmed []byte, long bool) {
 	s.counts.Lines++
 	s.out, s.budget, s.undecided = s.out[:0], MaxEffort, false
 	if len(s.retired) > 0 {
@@ -238,14 +255,14 @@ func (s *Session) begin(line []byte) []byte {
 		clear(s.retired)
 		s.retired = s.retired[:0]
 	}
-	line, long := trim(line)
+	line, long = trim(line)
 	if long {
-		s.counts.Cut++
+		s.counts.Long++
 	}
-	return line
+	return line, long
 }
 
-// trim takes off the end of a line, and what is not looked at; long tells if
+// trim takes off the end of a line, and what is beyond MaxLine; long tells if
 // there is such.
 func trim(line []byte) (trimmed []byte, long bool) {
 	for n := len(line); n > 0 && (line[n-1] == '\n' || line[n-1] == '\r'); n-- {

@@ -175,6 +175,7 @@ type Run struct {
 	distrusted []*Session
 	refused    []Hit
 	undated    bool // the last line mattered to a filter and has no date
+	long       bool // the last line was longer than MaxLine
 }
 
 // NewRun returns a Run over a log. What is set in settings holds for all filters.
@@ -244,8 +245,9 @@ func (r *Run) Lines() uint64 { return r.lines }
 func (r *Run) Line(line []byte) []Hit {
 	r.lines++
 	r.undated = false
+	text, long := trim(line)
+	r.long = long
 	if r.dates != nil {
-		text, _ := trim(line)
 		r.date.left = MaxEffort
 		r.date.from, r.date.to, r.date.ok = r.dates.Find(r.machine, text, &r.date.left)
 	}
@@ -269,9 +271,14 @@ func (r *Run) Line(line []byte) []Hit {
 // is in the way of the patterns.
 func (r *Run) Undated() bool { return r.undated }
 
+// Long reports whether the last line, or entry, was longer than MaxLine: it has
+// matched nothing, whatever it says.
+func (r *Run) Long() bool { return r.long }
+
 // LineAt reads a line whose time is known.
 func (r *Run) LineAt(line []byte, seconds float64) []Hit {
 	r.lines++
+	_, r.long = trim(line)
 	if !r.candidates(line) {
 		return nil
 	}

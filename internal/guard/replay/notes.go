@@ -40,6 +40,10 @@ type File struct {
 	NoDate        uint64
 	FirstNoDate   int
 	NoDateExample string
+	// Long counts lines of more than filter.MaxLine bytes: they do not count,
+	// whatever they say; the first is line FirstLong.
+	Long      uint64
+	FirstLong int
 }
 
 // writerFields are those that tell people who wrote an entry.
@@ -79,6 +83,12 @@ func (s *stream) refuse(jail int, l *source.Line) {
 		s.forged[jail] = f
 	}
 	f.Entries++
+}
+
+func (s *stream) long() {
+	if s.current.Long++; s.current.Long == 1 {
+		s.current.FirstLong = s.reader.Num()
+	}
 }
 
 func (s *stream) noDate(text []byte) {

@@ -246,6 +246,9 @@ func (s *stream) line(l source.Line) {
 			s.noDate(l.Text)
 		}
 	}
+	if s.run.Long() {
+		s.long()
+	}
 	for i := range hits {
 		h := &hits[i]
 		if h.Time > s.newest+24*60*60 {

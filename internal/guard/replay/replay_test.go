@@ -139,6 +139,31 @@ func TestBrokenInputs(t *testing.T) {
 	}
 }
 
+// A user name fills a line up to where a filter stops: nobody may be blamed for
+// what only looks like its end, and that the line does not count is told.
+func TestLongLinesBlameNobody(t *testing.T) {
+	const head, tail = "Aug 14 10:00:00 host sshd[1]: Failed password for invalid user ", " from 203.0.113.9 port 22 ssh2"
+	rule := guard.Rule{After: 1, Within: time.Minute, For: time.Hour}
+	for _, more := range []int{0, 1, 37, 4 << 10, 100 << 10, 300 << 10} {
+		name := strings.Repeat("y", filter.MaxLine-len(head)-len(tail))
+		line := head + name + tail + strings.Repeat(" ", more) // sshd's patterns end with the line
+		if more > 37 {
+			line = head + name + tail + strings.Repeat("z", more) + " from 198.51.100.66 port 22 ssh2"
+		}
+		log := failed("09:59:59", "192.0.2.7") + line + "\r\n" + line + "\n"
+		r, err := Run(t.Context(), []Input{Memory("a", []byte(log), newest)}, Options{Jails: []Jail{jail(t, "sshd", rule)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := [...]int{len(r.Decisions), int(r.Files[0].Long), r.Files[0].FirstLong}
+		if want := [...]int{1, 2, 2}; more > 0 && got != want {
+			t.Errorf("%d bytes too many: decisions, long lines, the first of them: %d, want %d", more, got, want)
+		} else if want = [...]int{2, 0, 0}; more == 0 && got != want {
+			t.Errorf("as long as a line may be: decisions, long lines, the first of them: %d, want %d", got, want)
+		}
+	}
+}
+
 func TestEvidenceIsFitToBeShown(t *testing.T) {
 	line := "Aug 14 10:00:00 host sshd[1]: Failed password for \x1b[31mevil\x07 from 192.0.2.7 port 22 ssh2\n"
 	r, err := Run(t.Context(), []Input{Memory("a", []byte(line), newest)}, Options{Jails: []Jail{jail(t, "sshd", guard.Rule{After: 1, Within: time.Minute, For: time.Hour})}})

@@ -8,8 +8,8 @@ import (
 	"io"
 )
 
-// maxLine is how much of a line is delivered. It is more than a filter looks
-// at, so that cutting is seen there.
+// maxLine is how much of a line is delivered. It is more than a filter takes,
+// so that it sees which lines are too long.
 const maxLine = 16 << 10
 
 // A Line is one line of a log, or one entry of a journal. It is valid until the
