@@ -30,6 +30,9 @@
 //   - <F-TIMES>, a group like any other to fail2ban, says how many failures a
 //     line stands for ("message repeated 5 times"; Match.Times). fail2ban counts
 //     each line once.
+//   - A line whose date cannot be (February 30, hour 25) does not count, as
+//     Run.Undated says: there it counts as of now. February 29 without a year is
+//     of the last leap year.
 //   - A file that includes itself is an error, not passed over.
 //   - A tag that means nothing, and a mode that there is not, are errors: there
 //     they become text that no line has. \<tag> is the text itself, and words in

@@ -75,7 +75,10 @@ func (s *Session) matched(i int, p *pattern, content []byte, line []byte, from, 
 		s.done = !s.set.All
 		return
 	}
-	s.read(line, from, to, t)
+	if !s.read(line, from, to, t) {
+		s.done = true
+		return
+	}
 	s.line1[0] = src.text
 	s.report(i, r, s.line1[:], t)
 }
@@ -267,7 +270,9 @@ func (s *Session) mergeSession(id string, r *record, lines []string) *record {
 
 // findLines is find for patterns that span lines.
 func (s *Session) findLines(line []byte, from, to int, t stamp) []Match {
-	s.read(line, from, to, &t)
+	if !s.read(line, from, to, &t) {
+		return nil
+	}
 	add := tuple{string(line[:from]), string(line[from:to]), string(line[to:])}
 	if !t.dated || from == to {
 		add = tuple{"", t.text, string(line)}

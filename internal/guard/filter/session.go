@@ -136,7 +136,7 @@ type Session struct {
 	spare     []*record // to be used again
 	retired   []*record // likewise, once the matches of this line are forgotten
 	done      bool      // nothing more is to be tried on this line
-	noDate    bool      // no date was found in this line
+	noDate    bool      // this line has no date, or one that cannot be
 	// lastDate is the time of the last line that had one.
 	lastDate float64
 	lastText string
@@ -305,21 +305,23 @@ func (s *Session) cut(line []byte, from, to int) {
 	s.buf = append(s.buf, '\n')
 }
 
-// read reads the date that was found, once it is known to matter.
-func (s *Session) read(line []byte, from, to int, t *stamp) {
+// read reads the date that was found, once it is known to matter. A line whose
+// date cannot be does not count: ok is false.
+func (s *Session) read(line []byte, from, to int, t *stamp) (ok bool) {
 	if !t.lazy {
-		return
+		return true
 	}
-	t.lazy = false
-	if sec, ok := s.dates.Read(s.set.Clock); ok {
-		t.sec, t.dated = sec, true
-		s.lastDate, s.hasLast = sec, true
-		if s.f.def.MaxLines > 1 {
-			s.lastText = string(line[from:to])
-		}
-		return
+	sec, ok := s.dates.Read(s.set.Clock)
+	if !ok {
+		s.noDate = true
+		return false
 	}
-	t.lastKnown(s, float64(s.set.Clock.Now.Unix()))
+	t.lazy, t.sec, t.dated = false, sec, true
+	s.lastDate, s.hasLast = sec, true
+	if s.f.def.MaxLines > 1 {
+		s.lastText = string(line[from:to])
+	}
+	return true
 }
 
 // search runs a pattern, counting what the budget does not allow to decide.

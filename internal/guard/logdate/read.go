@@ -151,6 +151,9 @@ func (d *Detector) readFields(t *template, c Clock) (float64, bool) {
 	if assumeToday {
 		v.month, v.day = int(now.Month()), now.Day()
 	}
+	if assumeYear {
+		v.leap()
+	}
 	if !v.exists() {
 		return 0, false
 	}
@@ -166,9 +169,8 @@ func (d *Detector) readFields(t *template, c Clock) (float64, bool) {
 	}
 	if assumeYear && v.month >= int(now.Month()) && v.after(now.AddDate(0, 0, 1)) {
 		month, day := v.month, v.day
-		if v.year, v.month, v.day = v.year-1, month, day; !v.exists() {
-			return 0, false
-		}
+		v.year, v.month, v.day = v.year-1, month, day
+		v.leap()
 	}
 	if v.hasOffset {
 		return float64(v.utc().Unix()), true
@@ -263,6 +265,13 @@ func (d *Detector) weekdate(t *template, year int) (julian int, ok bool) {
 		return 1 + weekday - first, true
 	}
 	return 1 + before + 7*(week-1) + weekday, true
+}
+
+// leap goes back to the last year that has the day, if it is February 29.
+func (v *civil) leap() {
+	for v.month == 2 && v.day == 29 && daysIn(v.year, 2) < 29 {
+		v.year--
+	}
 }
 
 func (v *civil) exists() bool {

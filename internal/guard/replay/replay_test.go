@@ -126,7 +126,7 @@ func TestBrokenInputs(t *testing.T) {
 		{"UTF-16", utf16, 1, ""},
 		{"empty", nil, 0, ""},
 		{"in the future", []byte("2027-01-01T00:00:00 host sshd[1]: Failed password for root from 192.0.2.7 port 22 ssh2\n"), 1, ""},
-		{"a day that is none", []byte("Feb 30 10:00:00 host sshd[1]: Failed password for root from 192.0.2.7 port 22 ssh2\n"), 1, ""},
+		{"a day that is none", []byte("Feb 30 10:00:00 host sshd[1]: Failed password for root from 192.0.2.7 port 22 ssh2\n"), 0, ""},
 	} {
 		r, err := Run(t.Context(), []Input{Memory(c.name, c.in, newest)}, Options{Jails: []Jail{jail(t, "sshd", guard.Rule{After: 5, Within: time.Minute, For: time.Hour})}})
 		if err != nil {
@@ -160,6 +160,38 @@ func TestLongLinesBlameNobody(t *testing.T) {
 			t.Errorf("%d bytes too many: decisions, long lines, the first of them: %d, want %d", more, got, want)
 		} else if want = [...]int{2, 0, 0}; more == 0 && got != want {
 			t.Errorf("as long as a line may be: decisions, long lines, the first of them: %d, want %d", got, want)
+		}
+	}
+}
+
+// A line whose date cannot be is not of now: it does not count, and that is told.
+func TestImpossibleDatesAreNotNow(t *testing.T) {
+	for date, when := range map[string]string{
+		"Aug 14 23:59:59":           "2025-08-14T23:59:59Z", // of last year: its log ends at noon
+		"Aug 14 24:00:00":           "",
+		"Aug 14 25:00:00":           "",
+		"Aug 14 29:00:00":           "",
+		"Feb 30 10:00:00":           "",
+		"Nov 32 10:00:00":           "",
+		"2026-02-30T10:00:00Z":      "",
+		"2026-02-28T24:00:00Z":      "",
+		"2026-02-28T10:00:00Z":      "2026-02-28T10:00:00Z",
+		"2026-02-29 10:00:00":       "",
+		"Feb 29 10:00:00":           "2024-02-29T10:00:00Z", // there was none since
+		"Sun Feb 29 10:00:00 2026":  "",
+		"2026-02-30T10:00:00+02:00": "",
+	} {
+		log := date + " host sshd[1]: Failed password for root from 192.0.2.7 port 22 ssh2\n"
+		r, err := Run(t.Context(), []Input{Memory("a", []byte(log), newest)}, Options{Jails: []Jail{jail(t, "sshd", guard.Rule{After: 1, Within: time.Minute, For: time.Hour})}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := ""
+		if len(r.Decisions) > 0 {
+			at = r.Decisions[0].Time.Format(time.RFC3339)
+		}
+		if told := r.Files[0].NoDate == 1 && r.Files[0].FirstNoDate == 1; at != when || told != (when == "") {
+			t.Errorf("%s: refused at %q, want %q; told of: %t", date, at, when, told)
 		}
 	}
 }
