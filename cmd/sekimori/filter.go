@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -49,6 +50,14 @@ func answerJSON(w io.Writer, answer any) error {
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
 	return enc.Encode(answer)
+}
+
+// answerText writes an answer for people. The error is that of the first write
+// that failed.
+func answerText(w io.Writer, write func(io.Writer)) error {
+	b := bufio.NewWriter(w)
+	write(b)
+	return b.Flush()
 }
 
 func newFilterList(io streams) *cobra.Command {
@@ -113,13 +122,16 @@ Of a journal, entries count that journalmatch describes.`,
 			if l.format == "json" {
 				return showJSON(io.out, f)
 			}
-			showFilter(io.out, f)
-			return nil
+			return showText(io.out, f)
 		},
 	}
 	cmd.Flags().StringVar(&dir, "filters", "", "take the filter from `DIR`, laid out like /etc/fail2ban")
 	l.formatFlag(cmd)
 	return cmd
+}
+
+func showText(w io.Writer, f *filter.Filter) error {
+	return answerText(w, func(w io.Writer) { showFilter(w, f) })
 }
 
 func showFilter(w io.Writer, f *filter.Filter) {

@@ -38,7 +38,7 @@ read.`,
 			if l.format == "json" {
 				err = answerJSON(io.out, found)
 			} else {
-				found.print(io.out, all)
+				err = found.text(io.out, all)
 			}
 			return cmp.Or(err, found.outcome())
 		},
@@ -108,6 +108,10 @@ func rank(j filter.JailSetting) int {
 		return 0
 	}
 	return 1
+}
+
+func (m *imported) text(w io.Writer, all bool) error {
+	return answerText(w, func(w io.Writer) { m.print(w, all) })
 }
 
 func (m *imported) print(w io.Writer, all bool) {

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -84,13 +86,16 @@ func (t filterTest) run(name, file string) error {
 	r.Keep(replay.KeptFields(f)...)
 	got := &tried{filter: f, run: run, hits: make([]int, f.Patterns()), file: replay.File{Name: file, Format: r.Format()}}
 	start := time.Now()
-	t.read(r, got, newest)
+	out := bufio.NewWriter(t.out)
+	t.read(out, r, got, newest)
 	got.took, got.file.Flaws = time.Since(start), r.Flaws()
+	err = out.Flush()
 	t.fileFaults(&got.file)
 	if t.format == "json" {
 		err = t.json(got)
 	} else {
-		t.summary(got)
+		err = cmp.Or(err, answerText(t.out, func(w io.Writer) { t.summary(w, got) }))
+		t.doubts(got)
 	}
 	if err == nil && (got.file.Fault != "" || got.file.Flaws.Bad > 0) {
 		err = fmt.Errorf("%s could not be read wholly; what is said is about the rest", file)
@@ -99,7 +104,7 @@ func (t filterTest) run(name, file string) error {
 }
 
 // read runs the filter over the log.
-func (t filterTest) read(r *source.Reader, got *tried, newest time.Time) {
+func (t filterTest) read(w io.Writer, r *source.Reader, got *tried, newest time.Time) {
 	m := pyre.NewMachine()
 	for {
 		l, err := r.Next()
@@ -134,7 +139,7 @@ func (t filterTest) read(r *source.Reader, got *tried, newest time.Time) {
 		for i := range found {
 			got.hits[found[i].Pattern]++
 			if t.lines {
-				t.show(r.Num(), &found[i], l.Text, got)
+				t.show(w, r.Num(), &found[i], l.Text, got)
 			}
 		}
 		if len(found) > 0 {
@@ -171,7 +176,7 @@ func (t filterTest) open(file string) (io.ReadCloser, time.Time, error) {
 }
 
 // show tells of a line that matches, at once or in the answer for programs.
-func (t filterTest) show(num int, h *filter.Hit, text []byte, got *tried) {
+func (t filterTest) show(w io.Writer, num int, h *filter.Hit, text []byte, got *tried) {
 	fields := map[string]string{}
 	for _, n := range h.Fields() {
 		if v, _ := h.Field(n); n != "mlfid" {
@@ -182,46 +187,51 @@ func (t filterTest) show(num int, h *filter.Hit, text []byte, got *tried) {
 		got.shown = append(got.shown, matchJSON{num, h.Pattern + 1, time.Unix(int64(h.Time), 0).UTC(), h.Dated, fields, printable(text)})
 		return
 	}
-	fmt.Fprintf(t.out, "%d: failregex %d, %s", num, h.Pattern+1, time.Unix(int64(h.Time), 0).Format(time.DateTime))
+	fmt.Fprintf(w, "%d: failregex %d, %s", num, h.Pattern+1, time.Unix(int64(h.Time), 0).Format(time.DateTime))
 	if !h.Dated {
-		fmt.Fprint(t.out, " (no date of its own)")
+		fmt.Fprint(w, " (no date of its own)")
 	}
 	for _, n := range h.Fields() {
 		if v, ok := fields[n]; ok {
-			fmt.Fprintf(t.out, ", %s %s", n, v)
+			fmt.Fprintf(w, ", %s %s", n, v)
 		}
 	}
-	fmt.Fprintf(t.out, "\n    %s\n", printable(text))
+	fmt.Fprintf(w, "\n    %s\n", printable(text))
 }
 
-func (t filterTest) summary(got *tried) {
+func (t filterTest) summary(w io.Writer, got *tried) {
 	c := got.run.Session(0).Counts()
-	fmt.Fprintf(t.out, "%d lines, %d failures, %s", got.file.Lines, got.matched, got.took.Round(time.Millisecond))
+	fmt.Fprintf(w, "%d lines, %d failures, %s", got.file.Lines, got.matched, got.took.Round(time.Millisecond))
 	if got.took > 0 {
-		fmt.Fprintf(t.out, " (%.0f lines a second)", float64(got.file.Lines)/got.took.Seconds())
+		fmt.Fprintf(w, " (%.0f lines a second)", float64(got.file.Lines)/got.took.Seconds())
 	}
-	fmt.Fprintf(t.out, "\n%d lines had a literal of a pattern; %d of these matched none\n", c.Lines, c.Lines-min(c.Lines, c.Matched))
+	fmt.Fprintf(w, "\n%d lines had a literal of a pattern; %d of these matched none\n", c.Lines, c.Lines-min(c.Lines, c.Matched))
 	if got.forged > 0 {
-		fmt.Fprintf(t.out, "%d journal entries look like failures, but are not of the service itself and do not count; the first, in %s\n", got.forged, got.firstFrom)
+		fmt.Fprintf(w, "%d journal entries look like failures, but are not of the service itself and do not count; the first, in %s\n", got.forged, got.firstFrom)
 	}
-	fmt.Fprintln(t.out)
+	fmt.Fprintln(w)
 	pattern := 0
 	for _, p := range got.filter.Describe() {
 		if p.Kind != "failregex" {
 			continue
 		}
-		fmt.Fprintf(t.out, "%8d  failregex %d: %s\n", got.hits[pattern], pattern+1, p.Text)
+		fmt.Fprintf(w, "%8d  failregex %d: %s\n", got.hits[pattern], pattern+1, p.Text)
 		pattern++
 	}
 	if got.missedAll > 0 {
-		fmt.Fprintf(t.out, "\n%d lines match nothing, but have words such as failed, invalid or denied:\n", got.missedAll)
+		fmt.Fprintf(w, "\n%d lines match nothing, but have words such as failed, invalid or denied:\n", got.missedAll)
 		for _, m := range got.missed {
-			fmt.Fprintf(t.out, "%6d: %s\n", m.Line, m.Text)
+			fmt.Fprintf(w, "%6d: %s\n", m.Line, m.Text)
 		}
 		if n := got.missedAll - len(got.missed); n > 0 {
-			fmt.Fprintf(t.out, "        and %d more\n", n)
+			fmt.Fprintf(w, "        and %d more\n", n)
 		}
 	}
+}
+
+// doubts says what the figures do not cover.
+func (t filterTest) doubts(got *tried) {
+	c := got.run.Session(0).Counts()
 	for _, x := range []struct {
 		n    uint64
 		what string

@@ -104,7 +104,7 @@ func (r replayer) run(ctx context.Context, names []string) error {
 	if r.format == "json" {
 		err = r.json(res)
 	} else {
-		r.text(res, o)
+		err = answerText(r.out, func(w io.Writer) { r.text(w, res, o) })
 	}
 	if n := res.Incomplete(); err == nil && n > 0 {
 		err = fmt.Errorf("%d of %d logs could not be read wholly; what is said is about the rest", n, len(res.Files))

@@ -15,8 +15,7 @@ import (
 )
 
 // text answers for people.
-func (r replayer) text(res *replay.Result, o replay.Options) {
-	w := r.out
+func (r replayer) text(w io.Writer, res *replay.Result, o replay.Options) {
 	fmt.Fprintf(w, "%d lines, %d failures", res.Lines, res.Failures)
 	if res.Failures > 0 {
 		fmt.Fprintf(w, " from %d sources, %s to %s", len(res.Sources), stamp(res.First), stamp(res.Last))
