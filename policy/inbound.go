@@ -35,7 +35,7 @@ func (f *File) Inbound(sp *packet.Space, lists map[string][]packet.AddrRange, ho
 	if f.Policy.Inbound == nil {
 		return packet.Set{}, false
 	}
-	return meaning{f, sp, lists, host, sp.Unknown}.inbound(), true
+	return f.meaning(sp, lists, host, sp.Unknown).inbound(), true
 }
 
 func (m meaning) inbound() packet.Set {
@@ -114,6 +114,18 @@ type meaning struct {
 	lists   map[string][]packet.AddrRange
 	host    Host
 	unknown Unknowns
+	// made are the sets of peers, which may be large lists that many rules name.
+	made map[madePeer]packet.Set
+}
+
+// madePeer is a peer as one end of a packet.
+type madePeer struct {
+	peer           Peer
+	iface, address packet.Field
+}
+
+func (f *File) meaning(sp *packet.Space, lists map[string][]packet.AddrRange, host Host, unknown Unknowns) meaning {
+	return meaning{f, sp, lists, host, unknown, map[madePeer]packet.Set{}}
 }
 
 // inboundRule is what a rule is about, whatever it says of it.
@@ -168,6 +180,16 @@ func (m meaning) match(t Match, port packet.Field) packet.Set {
 // party is what has a zone, a list or an address on one side: by the interface
 // there, and by the address.
 func (m meaning) party(p Peer, iface, address packet.Field) packet.Set {
+	key := madePeer{p, iface, address}
+	set, ok := m.made[key]
+	if !ok {
+		set = m.newParty(p, iface, address)
+		m.made[key] = set
+	}
+	return set
+}
+
+func (m meaning) newParty(p Peer, iface, address packet.Field) packet.Set {
 	zone, ok := m.f.Policy.Zones[string(p)]
 	switch {
 	case p == anywhere:

@@ -42,7 +42,7 @@ func (f *File) Passes(sp *packet.Space, way Way, lists map[string][]packet.AddrR
 	if unknowns == nil {
 		unknowns = sp.Unknown
 	}
-	m := meaning{f, sp, lists, host, unknowns}
+	m := f.meaning(sp, lists, host, unknowns)
 	pass := sp.All()
 	switch {
 	case way == ToHost && f.Policy.Inbound != nil:

@@ -94,7 +94,7 @@ type sight struct {
 }
 
 func (r *review) family(sp *packet.Space) {
-	m := meaning{r.f, sp, r.lists, r.host, sp.Unknown}
+	m := r.f.meaning(sp, r.lists, r.host, sp.Unknown)
 	p := &r.f.Policy
 	var sets []packet.Set
 	for _, rule := range p.Inbound {

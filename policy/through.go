@@ -27,7 +27,7 @@ func (f *File) Translations(sp *packet.Space, lists map[string][]packet.AddrRang
 	if f.Policy.Router == nil {
 		return nil
 	}
-	m := meaning{f, sp, lists, host, sp.Unknown}
+	m := f.meaning(sp, lists, host, sp.Unknown)
 	var out []Translation
 	for _, t := range m.destinations() {
 		out = append(out, t.Translation)
