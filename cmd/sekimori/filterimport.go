@@ -277,11 +277,20 @@ func (im *importer) repeat() string {
 		im.lose("bantime.increment", v, "neither true nor false")
 		return ""
 	}
-	limit := "3650d"
-	if im.j.Values["bantime.maxtime"] != "" {
-		limit = im.duration("bantime.maxtime", "")
+	ban, err := guard.ParseDuration(cmp.Or(im.j.Values["bantime"], "10m"))
+	if err == nil && ban > longest {
+		// Nothing is longer, neither there nor here.
+		return ""
 	}
-	return ", repeat: x2 up to " + limit
+	v = im.j.Values["bantime.maxtime"]
+	if v == "" {
+		return ", repeat: x2 up to 3650d"
+	}
+	if limit, errLimit := guard.ParseDuration(v); err == nil && errLimit == nil && limit < ban {
+		im.lose("bantime.maxtime", v, "less than bantime (%s): bans do not get shorter", im.j.Values["bantime"])
+		return ""
+	}
+	return ", repeat: x2 up to " + im.duration("bantime.maxtime", "")
 }
 
 // never writes the line for protected addresses. Names cannot be in it.

@@ -80,6 +80,9 @@ end of one, or entries of one, the rest counts and the exit status is 1.`,
 func (r replayer) run(ctx context.Context, names []string) error {
 	o := replay.Options{Local: time.Local}
 	var err error
+	if r.list < 0 {
+		return usage("--list 0 shows all", "--list: %d is no number of rows", r.list)
+	}
 	if o.Jails, err = r.jailList(); err != nil {
 		return err
 	}
@@ -157,6 +160,12 @@ func (r replayer) rule() (guard.Rule, error) {
 	}
 	if rule.Repeat, rule.Max, err = guard.ParseRepeat(r.repeat); err != nil {
 		return rule, usage("", "--repeat: %w", err)
+	}
+	switch {
+	case rule.For <= 0:
+		return rule, usage("for example: --for 1h", "--for: %q is no time at all", r.banFor)
+	case rule.Max > 0 && rule.Max < rule.For:
+		return rule, usage("leave it out, or let it be at least as long as --for", "--repeat: up to %s is less than the %s of --for: bans would get shorter", guard.Words(rule.Max), guard.Words(rule.For))
 	}
 	for _, n := range r.never {
 		p, err := parsePrefix(n)

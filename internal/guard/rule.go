@@ -115,6 +115,9 @@ func ParseRepeat(s string) (factor float64, limit time.Duration, err error) {
 		if limit, err = ParseDuration(f[3]); err != nil {
 			return 0, 0, err
 		}
+		if limit <= 0 {
+			return 0, 0, fmt.Errorf("%q: up to no time at all", s)
+		}
 	case len(f) != 1:
 		return 0, 0, fmt.Errorf("%q: want something like \"x2 up to 7d\"", s)
 	}
