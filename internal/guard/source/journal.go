@@ -13,7 +13,7 @@ import (
 // An entry is what a line is made of: as syslog would write it, without a date.
 type entry struct {
 	host, name, comm, pid, syslogPid, message []byte
-	hasMessage                                bool
+	hasMessage, twice                         bool // twice: there are several messages
 	micros                                    int64
 	dated                                     bool
 	fields                                    []Field
@@ -82,6 +82,7 @@ func (e *entry) set(key string, value []byte, keep map[string]bool) {
 	case "SYSLOG_PID":
 		e.syslogPid = value
 	case "MESSAGE":
+		e.twice = e.hasMessage
 		e.message, e.hasMessage = value, true
 	case "__REALTIME_TIMESTAMP":
 		n, err := strconv.ParseInt(string(value), 10, 64)
@@ -125,7 +126,7 @@ func (x *export) next() (Line, error) {
 			if errors.Is(err, io.EOF) {
 				x.done = cutOff(fmt.Sprintf("in an entry, in line %d", x.r.num), err)
 			}
-			if errors.Is(err, io.EOF) && x.entry.hasMessage {
+			if errors.Is(err, io.EOF) && x.entry.hasMessage && !x.entry.twice {
 				return x.entry.line(), nil // its fields are whole; the end comes next
 			}
 			return Line{}, x.done
@@ -134,6 +135,11 @@ func (x *export) next() (Line, error) {
 		case !whole:
 			x.done = cutOff(fmt.Sprintf("in an entry, in line %d", x.r.num), io.EOF)
 			return Line{}, x.done
+		case len(l) == 0 && inside && x.entry.twice:
+			x.r.bad(x.r.num, errSeveral)
+			x.entry.reset()
+			inside = false
+			continue
 		case len(l) == 0 && inside:
 			return x.entry.line(), nil
 		case len(l) == 0:

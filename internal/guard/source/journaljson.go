@@ -87,12 +87,20 @@ func (j *jsonEntries) next() (Line, error) {
 	}
 }
 
-func (j *jsonEntries) bad(line int, err error) {
-	f := &j.r.flaws
+func (j *jsonEntries) bad(line int, err error) { j.r.bad(line, err) }
+
+// bad counts an entry that could not be read.
+func (r *Reader) bad(line int, err error) {
+	f := &r.flaws
 	if f.Bad++; f.Bad == 1 {
 		f.FirstBad, f.Why = line, err.Error()
 	}
 }
+
+var (
+	errSeveral   = errors.New("it has several messages")
+	errNoMessage = errors.New("its message is neither text nor bytes")
+)
 
 // span reads from { to the } that belongs to it. Entries have no objects inside,
 // and strings no line ends: where one has, the entry is broken off, and the next
@@ -193,7 +201,16 @@ func (j *jsonEntries) object(l []byte) (Line, bool) {
 			j.bad(j.r.num, errors.New("the message is left out for its length (journalctl --all writes it)"))
 			return Line{}, false
 		}
-		for _, b := range jsonValues(v) {
+		values := jsonValues(v)
+		if k == "MESSAGE" && len(values) != 1 {
+			why := errSeveral
+			if len(values) == 0 {
+				why = errNoMessage
+			}
+			j.bad(j.r.num, why)
+			return Line{}, false
+		}
+		for _, b := range values {
 			e.set(k, b, j.r.keep)
 		}
 	}

@@ -122,11 +122,15 @@ func (r *Reader) Close() {
 
 // text reads lines of text.
 func (r *Reader) text(b *bufio.Reader) func() (Line, error) {
+	stray := strayEntries{r: r}
 	return func() (Line, error) {
 		for {
 			l, err := r.line(b, maxLine)
 			if err != nil {
 				return Line{}, err
+			}
+			if stray.of(l) {
+				continue
 			}
 			if bytes.IndexByte(l, 0) < 0 {
 				return Line{Text: l}, nil

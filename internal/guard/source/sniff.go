@@ -112,7 +112,7 @@ func (r *Reader) open(b *bufio.Reader) {
 		}
 		b.Discard(mark)
 		r.next = r.text(bufio.NewReaderSize(&utf16Reader{in: b, order: endian}, 64<<10))
-	case bytes.HasPrefix(head, []byte("__CURSOR=")), bytes.HasPrefix(head, []byte("__REALTIME_TIMESTAMP=")):
+	case exportBegins(bytes.TrimLeft(head, "\n")):
 		r.format += "journal export"
 		r.next = (&export{r: r, b: b}).next
 	case len(trimmed) > 0 && (trimmed[0] == '{' || trimmed[0] == '[' || bytes.HasPrefix(trimmed, []byte("data: {"))) && r.journalJSON(b):
