@@ -35,6 +35,28 @@ var others = [...]struct{ magic, what string }{
 	{"%PDF-", "a document"},
 }
 
+// errTar and errCR are ends of logs that are read as what they are not: the first
+// lines of a file in an archive, and a log in one line, would be lost.
+var (
+	errTar = errors.New("this is no log, but a tar archive (tar -xOf FILE writes what can be read)")
+	errCR  = errors.New("its lines end in carriage returns alone (tr '\\r' '\\n' <FILE writes what can be read)")
+)
+
+// misread returns what is wrong with a log of text that begins with head.
+func misread(b *bufio.Reader, head []byte) error {
+	if len(head) > 262 && string(head[257:262]) == "ustar" {
+		return errTar
+	}
+	if bytes.IndexByte(head, '\r') >= 0 && bytes.IndexByte(head, '\n') < 0 {
+		// A client may have sent one: it takes a long look to be sure.
+		head, _ = b.Peek(maxSniff)
+		if bytes.IndexByte(head, '\n') < 0 && bytes.IndexByte(bytes.TrimRight(head, "\r"), '\r') >= 0 {
+			return errCR
+		}
+	}
+	return nil
+}
+
 // NewReader finds out what kind of log in is.
 func NewReader(in io.Reader) (*Reader, error) {
 	r := &Reader{}
@@ -118,6 +140,11 @@ func (r *Reader) open(b *bufio.Reader) {
 	case len(trimmed) > 0 && (trimmed[0] == '{' || trimmed[0] == '[' || bytes.HasPrefix(trimmed, []byte("data: {"))) && r.journalJSON(b):
 		// journalJSON has set next.
 	default:
+		if err := misread(b, head); err != nil {
+			r.format += "no log"
+			r.next = func() (Line, error) { return Line{}, err }
+			return
+		}
 		if bytes.HasPrefix(head, []byte("\xef\xbb\xbf")) {
 			b.Discard(3)
 		}

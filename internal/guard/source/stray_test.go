@@ -48,3 +48,30 @@ func TestEntriesThatDoNotCount(t *testing.T) {
 		}
 	}
 }
+
+// What would be read as one line, or with the head of an archive before its first
+// line, is no log.
+func TestWhatIsNoLog(t *testing.T) {
+	const line = "Nov  1 10:00:00 h sshd[1]: Failed password"
+	head := make([]byte, 512)
+	copy(head, "auth.log")
+	copy(head[257:], "ustar\x0000")
+	for _, c := range []struct{ name, in, want string }{
+		{"tar", string(head) + line + "\n", "a tar archive"},
+		{"carriage returns", line + "\r" + line + "\r", "carriage returns alone"},
+		{"many", strings.Repeat(line+"\r", 10_000), "carriage returns alone"},
+		{"one in a line", line + "\r" + line + "\n" + line + "\n", ""},
+		{"one in a long line", strings.Repeat(line, 200) + "\r" + line + "\n" + line + "\n", ""},
+		{"the end of a line that is cut", line + "\r", ""},
+		{"carriage returns and line ends", line + "\r\n" + line + "\r\n", ""},
+	} {
+		r, err := NewReader(strings.NewReader(c.in))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = r.Next()
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
