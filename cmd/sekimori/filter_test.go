@@ -55,3 +55,23 @@ func TestAnswersOnAFullDisk(t *testing.T) {
 		}
 	}
 }
+
+// A log on standard input may be one of the files.
+func TestStandardInputThatIsAFile(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "auth.log")
+	if err := os.WriteFile(log, []byte("x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"-", log}, {log, "-"}} {
+		in, err := os.Open(log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer in.Close()
+		var out, diagnostics bytes.Buffer
+		code := execute(t.Context(), append([]string{"replay"}, args...), streams{in: in, out: &out, err: &diagnostics, env: os.Getenv})
+		if code != exitUsage || !strings.Contains(diagnostics.String(), "is given twice") {
+			t.Errorf("%q: exit %d\n%s", args, code, diagnostics.Bytes())
+		}
+	}
+}

@@ -199,6 +199,14 @@ func (r replayer) inputs(names []string) ([]replay.Input, error) {
 				return nil, usage("", "- is given twice")
 			}
 			stdin = true
+			if f, ok := r.in.(*os.File); ok {
+				if st, err := f.Stat(); err == nil && st.Mode().IsRegular() {
+					if slices.ContainsFunc(seen, func(other os.FileInfo) bool { return os.SameFile(st, other) }) {
+						return nil, usage("", "- is given twice: it is one of the files")
+					}
+					seen = append(seen, st)
+				}
+			}
 			out = append(out, replay.Input{Name: "-", Newest: time.Now(), Open: func() (io.ReadCloser, error) {
 				return io.NopCloser(r.in), nil
 			}})

@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -313,7 +314,7 @@ func (i *includer) read(name string) *iniFile {
 		i.parsed[name] = nil
 		return nil
 	}
-	data, err := fs.ReadFile(i.fsys, name)
+	data, err := readFile(i.fsys, name)
 	if err != nil {
 		i.errs = append(i.errs, &Error{Position{name, 0}, err.Error()})
 		i.parsed[name] = nil
@@ -323,6 +324,14 @@ func (i *includer) read(name string) *iniFile {
 	i.errs = append(i.errs, errs...)
 	i.parsed[name] = f
 	return f
+}
+
+// readFile reads a file. Opening a pipe would wait for whoever writes to it.
+func readFile(fsys fs.FS, name string) ([]byte, error) {
+	if st, err := fs.Stat(fsys, name); err == nil && st.Mode()&(fs.ModeNamedPipe|fs.ModeSocket|fs.ModeIrregular) != 0 {
+		return nil, errors.New("a pipe or a socket, not a file")
+	}
+	return fs.ReadFile(fsys, name)
 }
 
 // merge lays f over c. What it replaces stays available as known/NAME.

@@ -112,3 +112,14 @@ func TestTextsKeepTheirPlaces(t *testing.T) {
 		t.Error("an empty text has a place")
 	}
 }
+
+// A pipe among the files is told of; nobody waits for who writes to it.
+func TestPipesAreNoFiles(t *testing.T) {
+	jails, err := ReadJails(fstest.MapFS{
+		"jail.conf":        {Data: []byte("[web]\nenabled = true\n")},
+		"jail.d/more.conf": {Data: []byte("[mail]\nenabled = true\n"), Mode: fs.ModeNamedPipe | 0o600},
+	})
+	if len(jails) != 1 || err == nil || !strings.Contains(err.Error(), "jail.d/more.conf: a pipe or a socket, not a file") {
+		t.Errorf("%v, %v", jails, err)
+	}
+}
