@@ -112,6 +112,8 @@ matched, and which literals a line must have before it is tried at all:
   linear   regular; the effort grows with the length of the line
   around   with lookahead, lookbehind or conditionals; linear all the same
   bounded  with back-references; ended by the effort that a line may cost
+and what it costs: how many steps at most for each byte of a line (bounded: for
+each attempt). filter test says what the patterns took of a log.
 Of a journal, entries count that journalmatch describes.`,
 		Example: "  sekimori filter show 'sshd[mode=aggressive]'\n  sekimori filter show sshd --filters /etc/fail2ban",
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -154,7 +156,7 @@ func showFilter(w io.Writer, f *filter.Filter) {
 	n := map[string]int{}
 	for _, p := range f.Describe() {
 		n[p.Kind]++
-		fmt.Fprintf(w, "\n%s %d  %s  %s\n  %s\n", p.Kind, n[p.Kind], p.Way, literals(p.Literals), p.Text)
+		fmt.Fprintf(w, "\n%s %d  %s, %d steps  %s\n  %s\n", p.Kind, n[p.Kind], p.Way, p.Size, literals(p.Literals), p.Text)
 	}
 	if len(filter.NewSet(f).Always()) > 0 {
 		fmt.Fprintln(w, "\nevery line goes through the patterns: there are no literals to look for first")
@@ -167,6 +169,7 @@ func showJSON(w io.Writer, f *filter.Filter) error {
 		Kind     string   `json:"kind"`
 		Number   int      `json:"number"`
 		Way      string   `json:"way"`
+		Steps    int      `json:"steps"`
 		Literals []string `json:"literals"`
 		Text     string   `json:"text"`
 		File     string   `json:"file,omitempty"`
@@ -193,7 +196,7 @@ func showJSON(w io.Writer, f *filter.Filter) error {
 	for _, p := range f.Describe() {
 		n[p.Kind]++
 		out.Patterns = append(out.Patterns, patternJSON{
-			Kind: p.Kind, Number: n[p.Kind], Way: string(p.Way), Literals: append([]string{}, p.Literals...), Text: p.Text,
+			Kind: p.Kind, Number: n[p.Kind], Way: string(p.Way), Steps: p.Size, Literals: append([]string{}, p.Literals...), Text: p.Text,
 			File: p.Pos.File, Line: p.Pos.Line,
 		})
 	}

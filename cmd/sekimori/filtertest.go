@@ -210,12 +210,17 @@ func (t filterTest) summary(w io.Writer, got *tried) {
 		fmt.Fprintf(w, "%d journal entries look like failures, but are not of the service itself and do not count; the first, in %s\n", got.forged, got.firstFrom)
 	}
 	fmt.Fprintln(w)
+	fmt.Fprintln(w, "   found  effort")
 	pattern := 0
-	for _, p := range got.filter.Describe() {
+	spent := got.run.Session(0).Spent()
+	total := sum(spent)
+	for i, p := range got.filter.Describe() {
+		share := 100 * float64(spent[i]) / max(total, 1)
 		if p.Kind != "failregex" {
+			fmt.Fprintf(w, "          %4.0f %%  %s: %s\n", share, p.Kind, p.Text)
 			continue
 		}
-		fmt.Fprintf(w, "%8d  failregex %d: %s\n", got.hits[pattern], pattern+1, p.Text)
+		fmt.Fprintf(w, "%8d  %4.0f %%  failregex %d: %s\n", got.hits[pattern], share, pattern+1, p.Text)
 		pattern++
 	}
 	if got.missedAll > 0 {
@@ -227,6 +232,15 @@ func (t filterTest) summary(w io.Writer, got *tried) {
 			fmt.Fprintf(w, "        and %d more\n", n)
 		}
 	}
+}
+
+// sum is the effort of all patterns.
+func sum(spent []uint64) float64 {
+	total := 0.0
+	for _, n := range spent {
+		total += float64(n)
+	}
+	return total
 }
 
 // doubts says what the figures do not cover.
@@ -274,6 +288,7 @@ type testedJSON struct {
 type hitsJSON struct {
 	Number int    `json:"number"`
 	Hits   int    `json:"hits"`
+	Effort uint64 `json:"effort"` // steps
 	Text   string `json:"text"`
 }
 
@@ -284,10 +299,11 @@ func (t filterTest) json(got *tried) error {
 		Exhausted: c.Exhausted, Undated: c.Undated, Cut: got.file.Long, Forged: got.forged, Patterns: []hitsJSON{},
 		Missed: got.missedAll, Examples: append([]missedLine{}, got.missed...), Matches: got.shown, Took: got.took,
 	}
-	for _, p := range got.filter.Describe() {
+	spent := got.run.Session(0).Spent()
+	for i, p := range got.filter.Describe() {
 		if p.Kind == "failregex" {
 			n := len(out.Patterns)
-			out.Patterns = append(out.Patterns, hitsJSON{n + 1, got.hits[n], p.Text})
+			out.Patterns = append(out.Patterns, hitsJSON{n + 1, got.hits[n], spent[i], p.Text})
 		}
 	}
 	return answerJSON(t.out, out)

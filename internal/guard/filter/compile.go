@@ -40,6 +40,7 @@ type pattern struct {
 	merges []merge
 	skips  []int // groups of <SKIPLINES>
 	needs  []pyre.Literals
+	place  int // in Describe
 }
 
 // A use is a group of a pattern with the field that it fills.
@@ -95,6 +96,9 @@ func Compile(d *Definition) (*Filter, error) {
 	}
 	if len(c.errs) > 0 {
 		return nil, c.errs
+	}
+	for i, p := range slices.Concat(f.fail, f.ignore) {
+		p.place = 1 + i // prefregex has 0
 	}
 	f.begins = newBegins(f.fail)
 	if f.pref != nil && f.needs() != nil {
@@ -226,6 +230,7 @@ type Described struct {
 	Text     string // after all substitutions, <HOST> and the like as they are written
 	Way      pyre.Way
 	Literals []string // of which a line must have one; none: every line is tried
+	Size     int      // steps for each byte of a line at most, see pyre.Regexp.Size
 	Pos      Position // where it begins
 }
 
@@ -234,7 +239,7 @@ func (f *Filter) Describe() []Described {
 	var out []Described
 	c := compiler{d: f.def}
 	add := func(kind string, i int, text string, p *pattern) {
-		out = append(out, Described{kind, text, p.re.Way(), p.need(), c.position(kind, i, 0)})
+		out = append(out, Described{kind, text, p.re.Way(), p.need(), p.re.Size(), c.position(kind, i, 0)})
 	}
 	if f.pref != nil {
 		add("prefregex", 0, f.def.Prefregex, f.pref)

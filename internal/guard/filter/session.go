@@ -129,6 +129,7 @@ type Session struct {
 	pending   []tuple
 	out       []Match
 	budget    int
+	spent     []uint64   // by pattern
 	undecided bool       // the effort did not suffice for this line
 	prefAt    [][2]int32 // groups of prefregex in buf
 	line1     [1]string  // the line, as a list
@@ -156,7 +157,7 @@ func (f *Filter) NewSession(s Settings) (*Session, error) {
 	if s.Library == nil {
 		s.Library = &logdate.Library{}
 	}
-	out := &Session{f: f, set: s, m: pyre.NewMachine()}
+	out := &Session{f: f, set: s, m: pyre.NewMachine(), spent: make([]uint64, 1+len(f.fail)+len(f.ignore))}
 	if logdate.Composed(f.def.DatePatterns) {
 		return out, nil
 	}
@@ -324,9 +325,21 @@ func (s *Session) read(line []byte, from, to int, t *stamp) (ok bool) {
 	return true
 }
 
+// Spent returns the effort that each pattern has taken so far, in the order of
+// [Filter.Describe].
+func (s *Session) Spent() []uint64 {
+	if s.f.pref == nil {
+		return s.spent[1:]
+	}
+	return s.spent
+}
+
 // search runs a pattern, counting what the budget does not allow to decide.
 func (s *Session) search(p *pattern, text []byte) bool {
-	switch s.m.Search(p.re, text, &s.budget) {
+	before := s.budget
+	answer := s.m.Search(p.re, text, &s.budget)
+	s.spent[p.place] += uint64(before - s.budget)
+	switch answer {
 	case pyre.Matched:
 		return true
 	case pyre.Exhausted:

@@ -85,6 +85,10 @@ func (re *Regexp) parsed() *node {
 // String returns the pattern as it was given to Compile.
 func (re *Regexp) String() string { return re.src }
 
+// Size is the number of instructions that re became. An attempt takes at most so
+// many steps for each byte of the text, but with back-references.
+func (re *Regexp) Size() int { return len(re.prog) }
+
 // Groups returns the number of groups, the whole match not counted.
 func (re *Regexp) Groups() int { return re.groups - 1 }
 
