@@ -179,6 +179,9 @@ func (l *lexer) token(k kind, text string) (token, bool) {
 
 // fail gives an error token and goes on behind the byte that fits nowhere.
 func (l *lexer) fail(why string) (token, bool) {
+	if l.state == gotCommand || l.state == gotRegex || l.state == gotString {
+		l.state = initial // what was being read is given up
+	}
 	l.command, l.str = nil, nil
 	return l.token(tokError, why)
 }

@@ -123,7 +123,7 @@ func TestDocExample(t *testing.T) {
 func FuzzRead(f *testing.F) {
 	for _, seed := range []string{
 		"", "alice ALL=(ALL:ALL) NOPASSWD: ALL, !/bin/sh \"\" : web = /a ^x$\n", "User_Alias A = B : B = A\nA ALL=ALL", "@include x\n#includedir d\n@includedir \"a b\"",
-		"Defaults:a,!b x+=\"c d\", !y, z-=q\\\n w", "a ALL = sha256:abc /x, CWD=/ TIMEOUT=1d ALL\r\n", "\"\\\n", "%#1,%:x,+n,#2 fe80::1/64=list", "a ALL=^x\\#$ ^y$\n",
+		"Defaults:a,!b x+=\"c d\", !y, z-=q\\\n w", "a ALL = sha256:abc /x, CWD=/ TIMEOUT=1d ALL\r\n", "\"\\\n", "%#1,%:x,+n,#2 fe80::1/64=list", "a ALL=^x\\#$ ^y$\n", "^)$\\a",
 	} {
 		f.Add(seed)
 	}
