@@ -10,15 +10,15 @@ import (
 )
 
 // readKernel reads what the running kernel says about its defences.
-func readKernel(f rootfs.FS, p host.Provider, n *notes) host.KernelState {
+func readKernel(f rootfs.FS, p host.Provider, n *rootfs.Notes) host.KernelState {
 	var k host.KernelState
-	k.Cmdline = strings.Join(host.MaskArgs(append([]string{""}, strings.Fields(n.proc(f, "proc/cmdline"))...))[1:], " ")
-	if text := strings.TrimSpace(n.proc(f, "sys/kernel/security/lsm")); text != "" {
+	k.Cmdline = strings.Join(host.MaskArgs(append([]string{""}, strings.Fields(n.Proc(f, "proc/cmdline"))...))[1:], " ")
+	if text := strings.TrimSpace(n.Proc(f, "sys/kernel/security/lsm")); text != "" {
 		k.LSMs = strings.Split(text, ",")
 	}
 	k.SELinux = selinux(f, n)
 	k.AppArmor = f.Line("sys/module/apparmor/parameters/enabled") == "Y"
-	for line := range strings.Lines(n.proc(f, "sys/kernel/security/apparmor/profiles")) {
+	for line := range strings.Lines(n.Proc(f, "sys/kernel/security/apparmor/profiles")) {
 		line = strings.TrimSpace(line)
 		if i := strings.LastIndexByte(line, '('); i >= 0 && strings.HasSuffix(line, ")") {
 			if k.Profiles == nil {
@@ -27,12 +27,12 @@ func readKernel(f rootfs.FS, p host.Provider, n *notes) host.KernelState {
 			k.Profiles[line[i+1:len(line)-1]]++
 		}
 	}
-	if _, rest, ok := strings.Cut(n.proc(f, "sys/kernel/security/lockdown"), "["); ok {
+	if _, rest, ok := strings.Cut(n.Proc(f, "sys/kernel/security/lockdown"), "["); ok {
 		k.Lockdown, _, _ = strings.Cut(rest, "]")
 	}
 	k.Tainted, _ = strconv.ParseUint(f.Line("proc/sys/kernel/tainted"), 10, 64)
 	k.Modules, k.Hidden = modules(f, n)
-	for _, name := range n.names(f, "sys/devices/system/cpu/vulnerabilities") {
+	for _, name := range n.Names(f, "sys/devices/system/cpu/vulnerabilities") {
 		if k.Vulnerabilities == nil {
 			k.Vulnerabilities = map[string]string{}
 		}
@@ -43,14 +43,14 @@ func readKernel(f rootfs.FS, p host.Provider, n *notes) host.KernelState {
 	return k
 }
 
-func selinux(f rootfs.FS, n *notes) string {
+func selinux(f rootfs.FS, n *rootfs.Notes) string {
 	switch f.Line("sys/fs/selinux/enforce") {
 	case "1":
 		return "enforcing"
 	case "0":
 		return "permissive"
 	}
-	for line := range strings.Lines(n.text(f, "etc/selinux/config")) {
+	for line := range strings.Lines(n.Text(f, "etc/selinux/config")) {
 		if v, ok := strings.CutPrefix(strings.TrimSpace(line), "SELINUX="); ok {
 			if v == "disabled" || !f.Exists("proc/version") {
 				return v // of files alone, what it is to be
@@ -62,9 +62,9 @@ func selinux(f rootfs.FS, n *notes) string {
 }
 
 // modules gives those that are loaded, and those that only /sys tells of.
-func modules(f rootfs.FS, n *notes) (loaded, hidden []string) {
+func modules(f rootfs.FS, n *rootfs.Notes) (loaded, hidden []string) {
 	listed := map[string]bool{}
-	text := n.proc(f, "proc/modules")
+	text := n.Proc(f, "proc/modules")
 	for line := range strings.Lines(text) {
 		name, _, _ := strings.Cut(line, " ")
 		listed[name] = true
@@ -74,7 +74,7 @@ func modules(f rootfs.FS, n *notes) (loaded, hidden []string) {
 	if text == "" {
 		return loaded, nil
 	}
-	for _, name := range n.names(f, "sys/module") {
+	for _, name := range n.Names(f, "sys/module") {
 		// One that is being loaded at this moment is "coming".
 		if !listed[name] && f.Line("sys/module/"+name+"/initstate") == "live" {
 			hidden = append(hidden, name)
@@ -85,14 +85,14 @@ func modules(f rootfs.FS, n *notes) (loaded, hidden []string) {
 
 // blacklisted gives the modules that modprobe.d(5) keeps from being loaded: by
 // "blacklist" (as an alias alone), or by an install line that does nothing.
-func blacklisted(f rootfs.FS, n *notes) []string {
+func blacklisted(f rootfs.FS, n *rootfs.Notes) []string {
 	var out []string
 	for _, dir := range []string{"etc/modprobe.d", "run/modprobe.d", "usr/local/lib/modprobe.d", "usr/lib/modprobe.d", "lib/modprobe.d"} {
-		for _, name := range n.names(f, dir) {
+		for _, name := range n.Names(f, dir) {
 			if !strings.HasSuffix(name, ".conf") {
 				continue
 			}
-			for line := range strings.Lines(n.text(f, dir+"/"+name)) {
+			for line := range strings.Lines(n.Text(f, dir+"/"+name)) {
 				w := strings.Fields(line)
 				switch {
 				case len(w) == 2 && w[0] == "blacklist":

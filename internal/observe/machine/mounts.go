@@ -23,18 +23,18 @@ func Mounts(f rootfs.FS) []host.Mount {
 }
 
 // readMounts reads what is mounted, and what fstab would mount beside that.
-func readMounts(f rootfs.FS, n *notes) []host.Mount {
+func readMounts(f rootfs.FS, n *rootfs.Notes) []host.Mount {
 	var out []host.Mount
 	data, err := f.Proc("proc/self/mountinfo")
 	if err == nil {
 		out = parseMountinfo(string(data))
 	} else if !errors.Is(err, fs.ErrNotExist) {
-		n.err(err)
+		n.Err(err)
 	}
 	if len(out) == maxMounts {
-		n.add("more than %d mounts, the rest was not read", maxMounts)
+		n.Add("more than %d mounts, the rest was not read", maxMounts)
 	}
-	for line := range strings.Lines(n.text(f, "etc/fstab")) {
+	for line := range strings.Lines(n.Text(f, "etc/fstab")) {
 		w := strings.Fields(line)
 		if len(w) < 4 || w[0][0] == '#' || w[1] == "none" || len(out) >= 2*maxMounts {
 			continue

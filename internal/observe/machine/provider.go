@@ -12,7 +12,7 @@ import (
 
 // readProvider reads who provides the machine: what cloud-init has written down,
 // and the firmware's tables.
-func readProvider(f rootfs.FS, n *notes) host.Provider {
+func readProvider(f rootfs.FS, n *rootfs.Notes) host.Provider {
 	var p host.Provider
 	dmi := map[string]string{}
 	for _, name := range []string{"sys_vendor", "product_name", "bios_vendor", "chassis_asset_tag", "board_vendor"} {
@@ -83,12 +83,12 @@ func firmware() []struct{ field, prefix, name string } {
 
 // cloudInit reads the part of cloud-init's metadata that has no secrets. The file
 // beside it, with user data, is not looked at.
-func cloudInit(f rootfs.FS, p *host.Provider, n *notes) {
+func cloudInit(f rootfs.FS, p *host.Provider, n *rootfs.Notes) {
 	const file = "run/cloud-init/instance-data.json"
 	data, err := f.Read(file, rootfs.Small)
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
-			n.err(err)
+			n.Err(err)
 		}
 		if id, err := f.Read("run/cloud-init/cloud-id", rootfs.Small); err == nil {
 			p.Name = cloudName(strings.TrimSpace(string(id)))
@@ -106,7 +106,7 @@ func cloudInit(f rootfs.FS, p *host.Provider, n *notes) {
 		} `json:"v1"`
 	}
 	if err := json.Unmarshal(data, &all); err != nil {
-		n.add("/%s: %s", file, err)
+		n.Add("/%s: %s", file, err)
 		return
 	}
 	v := all.V1

@@ -24,7 +24,7 @@ func valueNames() []string {
 }
 
 // readValues reads the parameters that are there.
-func readValues(f rootfs.FS, n *notes) map[string]string {
+func readValues(f rootfs.FS, n *rootfs.Notes) map[string]string {
 	out := map[string]string{}
 	for _, name := range valueNames() {
 		data, err := f.Proc("proc/sys/" + name)
@@ -32,7 +32,7 @@ func readValues(f rootfs.FS, n *notes) map[string]string {
 		case err == nil:
 			out[strings.ReplaceAll(name, "/", ".")] = strings.TrimSpace(string(data))
 		case !errors.Is(err, fs.ErrNotExist):
-			n.err(err)
+			n.Err(err)
 		}
 	}
 	return out
@@ -42,10 +42,10 @@ func readValues(f rootfs.FS, n *notes) map[string]string {
 const maxSettings = 20_000
 
 // readSettings reads sysctl.d(5) in the order in which it is applied.
-func readSettings(f rootfs.FS, n *notes) []host.KernelSetting {
+func readSettings(f rootfs.FS, n *rootfs.Notes) []host.KernelSetting {
 	files := map[string]string{}
 	for _, dir := range []string{"etc/sysctl.d", "run/sysctl.d", "usr/local/lib/sysctl.d", "usr/lib/sysctl.d", "lib/sysctl.d"} {
-		for _, name := range n.names(f, dir) {
+		for _, name := range n.Names(f, dir) {
 			if _, have := files[name]; !have && strings.HasSuffix(name, ".conf") {
 				files[name] = path.Join(dir, name)
 			}
@@ -61,18 +61,18 @@ func readSettings(f rootfs.FS, n *notes) []host.KernelSetting {
 	for _, name := range order {
 		at, err := f.Resolve(files[name])
 		if err != nil || at == "dev/null" {
-			n.err(err)
+			n.Err(err)
 			continue
 		}
 		linked = linked || at == "etc/sysctl.conf"
-		out = append(out, parseSettings("/"+files[name], n.text(f, files[name]))...)
+		out = append(out, parseSettings("/"+files[name], n.Text(f, files[name]))...)
 	}
 	// sysctl(8) takes this one last; systemd only where a link leads to it.
 	if !linked && !f.Exists("usr/lib/systemd/systemd-sysctl") && !f.Exists("lib/systemd/systemd-sysctl") {
-		out = append(out, parseSettings("/etc/sysctl.conf", n.text(f, "etc/sysctl.conf"))...)
+		out = append(out, parseSettings("/etc/sysctl.conf", n.Text(f, "etc/sysctl.conf"))...)
 	}
 	if len(out) > maxSettings {
-		n.add("more than %d lines set kernel parameters, the rest was not read", maxSettings)
+		n.Add("more than %d lines set kernel parameters, the rest was not read", maxSettings)
 		out = out[:maxSettings]
 	}
 	last := map[string]int{}

@@ -16,11 +16,11 @@ const (
 )
 
 // readCron reads the jobs of cron, anacron and at.
-func readCron(f rootfs.FS, accounts []host.Account, n *notes) []host.CronJob {
+func readCron(f rootfs.FS, accounts []host.Account, n *rootfs.Notes) []host.CronJob {
 	var out []host.CronJob
 	add := func(jobs ...host.CronJob) {
 		if len(out)+len(jobs) > maxJobs {
-			n.add("more than %d jobs, the rest was not read", maxJobs)
+			n.Add("more than %d jobs, the rest was not read", maxJobs)
 			jobs = jobs[:max(0, maxJobs-len(out))]
 		}
 		out = append(out, jobs...)
@@ -28,10 +28,10 @@ func readCron(f rootfs.FS, accounts []host.Account, n *notes) []host.CronJob {
 	table := func(name, user string) {
 		file, err := f.Look(name)
 		if err != nil || file.Type != "file" {
-			n.err(err)
+			n.Err(err)
 			return
 		}
-		for _, j := range parseCrontab(n.text(f, name), user) {
+		for _, j := range parseCrontab(n.Text(f, name), user) {
 			j.File = file
 			add(j)
 		}
@@ -50,7 +50,7 @@ func readCron(f rootfs.FS, accounts []host.Account, n *notes) []host.CronJob {
 		}
 	}
 	if file, err := f.Look("etc/anacrontab"); err == nil && file.Type == "file" {
-		for _, j := range parseAnacrontab(n.text(f, "etc/anacrontab")) {
+		for _, j := range parseAnacrontab(n.Text(f, "etc/anacrontab")) {
 			j.File = file
 			add(j)
 		}
@@ -60,14 +60,14 @@ func readCron(f rootfs.FS, accounts []host.Account, n *notes) []host.CronJob {
 	return out
 }
 
-func list(f rootfs.FS, dir string, n *notes) []string {
+func list(f rootfs.FS, dir string, n *rootfs.Notes) []string {
 	names, err := f.List(dir)
-	n.err(err)
+	n.Err(err)
 	return names
 }
 
 // scripts are the files of the directories that run-parts goes through.
-func scripts(f rootfs.FS, n *notes) []host.CronJob {
+func scripts(f rootfs.FS, n *rootfs.Notes) []host.CronJob {
 	var out []host.CronJob
 	for _, period := range []string{"hourly", "daily", "weekly", "monthly", "yearly", "15min"} {
 		for _, dir := range []string{"etc/cron." + period, "etc/periodic/" + period} {
@@ -85,7 +85,7 @@ func scripts(f rootfs.FS, n *notes) []host.CronJob {
 
 // atJobs are the files of at(1), each owned by whom it runs as. Their content is
 // a copy of an environment, which is not kept.
-func atJobs(f rootfs.FS, accounts []host.Account, n *notes) []host.CronJob {
+func atJobs(f rootfs.FS, accounts []host.Account, n *rootfs.Notes) []host.CronJob {
 	names := map[int]string{}
 	for _, a := range accounts {
 		if _, have := names[a.UID]; !have {

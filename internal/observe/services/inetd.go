@@ -47,7 +47,7 @@ func (p portNames) port(name, protocol string) uint16 {
 }
 
 // readInetd reads the services of inetd and xinetd.
-func readInetd(f rootfs.FS, n *notes) []host.InetdService {
+func readInetd(f rootfs.FS, n *rootfs.Notes) []host.InetdService {
 	ports := readPortNames(f)
 	var out []host.InetdService
 	files := []string{"etc/inetd.conf"}
@@ -55,7 +55,7 @@ func readInetd(f rootfs.FS, n *notes) []host.InetdService {
 		files = append(files, "etc/inetd.d/"+name)
 	}
 	for _, name := range files {
-		out = append(out, parseInetd("/"+name, n.text(f, name), ports)...)
+		out = append(out, parseInetd("/"+name, n.Text(f, name), ports)...)
 	}
 	files = []string{"etc/xinetd.conf"}
 	for _, name := range list(f, "etc/xinetd.d", n) {
@@ -65,7 +65,7 @@ func readInetd(f rootfs.FS, n *notes) []host.InetdService {
 		}
 	}
 	for _, name := range files {
-		out = append(out, parseXinetd("/"+name, n.text(f, name), ports)...)
+		out = append(out, parseXinetd("/"+name, n.Text(f, name), ports)...)
 	}
 	return out
 }
@@ -149,7 +149,7 @@ func xinetdService(file string, line int, name string, values map[string]string,
 }
 
 // readOpenRC reads the services of OpenRC: scripts, and links to them in runlevels.
-func readOpenRC(f rootfs.FS, n *notes) []host.Unit {
+func readOpenRC(f rootfs.FS, n *rootfs.Notes) []host.Unit {
 	levels := map[string][]string{}
 	for _, level := range list(f, "etc/runlevels", n) {
 		for _, name := range list(f, path.Join("etc/runlevels", level), n) {
@@ -161,7 +161,7 @@ func readOpenRC(f rootfs.FS, n *notes) []host.Unit {
 
 // readSysV reads the scripts of System V's init, and the links of the runlevels
 // in which hosts run.
-func readSysV(f rootfs.FS, n *notes) []host.Unit {
+func readSysV(f rootfs.FS, n *rootfs.Notes) []host.Unit {
 	levels := map[string][]string{}
 	for _, level := range []string{"S", "2", "3", "4", "5"} {
 		for _, name := range list(f, "etc/rc"+level+".d", n) {
@@ -173,7 +173,7 @@ func readSysV(f rootfs.FS, n *notes) []host.Unit {
 	return initScripts(f, "sysv", levels, n)
 }
 
-func initScripts(f rootfs.FS, manager string, levels map[string][]string, n *notes) []host.Unit {
+func initScripts(f rootfs.FS, manager string, levels map[string][]string, n *rootfs.Notes) []host.Unit {
 	var out []host.Unit
 	for _, name := range list(f, "etc/init.d", n) {
 		file, err := f.Look("etc/init.d/" + name)

@@ -15,12 +15,12 @@ import (
 )
 
 // readConf reads one of systemd's own configurations with its drop-ins.
-func readConf(f rootfs.FS, name string, n *notes) []systemd.Setting {
+func readConf(f rootfs.FS, name string, n *rootfs.Notes) []systemd.Setting {
 	var out []systemd.Setting
 	main := []string{"etc/systemd/", "run/systemd/", "usr/local/lib/systemd/", "usr/lib/systemd/", "lib/systemd/"}
 	for _, dir := range main {
 		if f.Exists(dir + name) {
-			out = append(out, systemd.Parse(systemd.Text{Path: "/" + dir + name, Text: n.text(f, dir+name)})...)
+			out = append(out, systemd.Parse(systemd.Text{Path: "/" + dir + name, Text: n.Text(f, dir+name)})...)
 			break
 		}
 	}
@@ -29,14 +29,14 @@ func readConf(f rootfs.FS, name string, n *notes) []systemd.Setting {
 		dirs[i] = dir + name + ".d"
 	}
 	for _, file := range byBaseName(f, dirs, ".conf", n) {
-		out = append(out, systemd.Parse(systemd.Text{Path: "/" + file, Text: n.text(f, file)})...)
+		out = append(out, systemd.Parse(systemd.Text{Path: "/" + file, Text: n.Text(f, file)})...)
 	}
 	return out
 }
 
 // ReadLogging reads how the host keeps its logs.
 func ReadLogging(f rootfs.FS) (host.Logging, []host.Unseen) {
-	n := &notes{section: host.SectionLogging}
+	n := &rootfs.Notes{Section: host.SectionLogging}
 	l := host.Logging{Journal: readJournal(f, n)}
 	for _, d := range []struct{ name, program string }{{"rsyslog", "usr/sbin/rsyslogd"}, {"syslog-ng", "usr/sbin/syslog-ng"}, {"inetutils", "usr/sbin/syslogd"}, {"busybox", "sbin/syslogd"}} {
 		if f.Exists(d.program) {
@@ -55,11 +55,11 @@ func ReadLogging(f rootfs.FS) (host.Logging, []host.Unseen) {
 		l.Audit = readAudit(f, n)
 	}
 	l.Rotation = readRotation(f, n)
-	return l, n.list
+	return l, n.List
 }
 
 // readJournal reads journald's settings, and what it has kept.
-func readJournal(f rootfs.FS, n *notes) host.Journal {
+func readJournal(f rootfs.FS, n *rootfs.Notes) host.Journal {
 	j := host.Journal{Present: f.Exists("usr/lib/systemd/systemd-journald") || f.Exists("lib/systemd/systemd-journald")}
 	if !j.Present {
 		return j
@@ -126,7 +126,7 @@ func journalFile(f rootfs.FS, name string, j *host.Journal) {
 
 // readDaemon reads where a syslog daemon sends messages to, and where it takes
 // them from.
-func readDaemon(f rootfs.FS, name string, n *notes) host.LogDaemon {
+func readDaemon(f rootfs.FS, name string, n *rootfs.Notes) host.LogDaemon {
 	d := host.LogDaemon{Name: name}
 	var files []string
 	switch name {
@@ -148,7 +148,7 @@ func readDaemon(f rootfs.FS, name string, n *notes) host.LogDaemon {
 		files = []string{"etc/syslog.conf"}
 	}
 	for _, file := range files {
-		text := n.text(f, file)
+		text := n.Text(f, file)
 		if name == "syslog-ng" {
 			readSyslogNG(text, &d)
 		} else {
@@ -272,7 +272,7 @@ func readSyslogNG(text string, d *host.LogDaemon) {
 	}
 }
 
-func readAudit(f rootfs.FS, n *notes) host.AuditDaemon {
+func readAudit(f rootfs.FS, n *rootfs.Notes) host.AuditDaemon {
 	a := host.AuditDaemon{Present: true}
 	files := []string{"etc/audit/audit.rules"}
 	if names := list(f, "etc/audit/rules.d", n); len(names) > 0 {
@@ -284,7 +284,7 @@ func readAudit(f rootfs.FS, n *notes) host.AuditDaemon {
 		}
 	}
 	for _, file := range files {
-		for line := range strings.Lines(n.text(f, file)) {
+		for line := range strings.Lines(n.Text(f, file)) {
 			line = strings.TrimSpace(line)
 			if strings.HasPrefix(line, "-a") || strings.HasPrefix(line, "-A") || strings.HasPrefix(line, "-w") {
 				a.Rules++
@@ -297,7 +297,7 @@ func readAudit(f rootfs.FS, n *notes) host.AuditDaemon {
 
 // readRotation reads logrotate's blocks, logrotate(8): what stands outside blocks
 // is the default of those behind it.
-func readRotation(f rootfs.FS, n *notes) []host.Rotation {
+func readRotation(f rootfs.FS, n *rootfs.Notes) []host.Rotation {
 	files := []string{"etc/logrotate.conf"}
 	for _, name := range list(f, "etc/logrotate.d", n) {
 		files = append(files, "etc/logrotate.d/"+name)
@@ -305,7 +305,7 @@ func readRotation(f rootfs.FS, n *notes) []host.Rotation {
 	defaults := host.Rotation{Keep: -1}
 	var out []host.Rotation
 	for i, file := range files {
-		blocks, outside := parseRotation("/"+file, n.text(f, file), defaults)
+		blocks, outside := parseRotation("/"+file, n.Text(f, file), defaults)
 		if i == 0 {
 			defaults = outside
 		}
@@ -391,7 +391,7 @@ func rotationLine(line string, r *host.Rotation) {
 
 // ReadClock reads what keeps the time, apart from what the kernel tells.
 func ReadClock(f rootfs.FS) (host.Clock, []host.Unseen) {
-	n := &notes{section: host.SectionClock}
+	n := &rootfs.Notes{Section: host.SectionClock}
 	c := host.Clock{Synchronized: "unknown"}
 	add := func(name, program string, units []string, servers []string) {
 		if !f.Exists(program) {
@@ -409,20 +409,20 @@ func ReadClock(f rootfs.FS) (host.Clock, []host.Unseen) {
 	}
 	var chrony []string
 	for _, file := range []string{"etc/chrony/chrony.conf", "etc/chrony.conf"} {
-		chrony = append(chrony, timeServers(n.text(f, file))...)
+		chrony = append(chrony, timeServers(n.Text(f, file))...)
 	}
 	for _, dir := range []string{"etc/chrony/conf.d", "etc/chrony/sources.d"} {
 		for _, name := range list(f, dir, n) {
-			chrony = append(chrony, timeServers(n.text(f, dir+"/"+name))...)
+			chrony = append(chrony, timeServers(n.Text(f, dir+"/"+name))...)
 		}
 	}
 	add("chrony", "usr/sbin/chronyd", []string{"chrony.service", "chronyd.service", "chronyd"}, chrony)
-	ntp := append(timeServers(n.text(f, "etc/ntpsec/ntp.conf")), timeServers(n.text(f, "etc/ntp.conf"))...)
+	ntp := append(timeServers(n.Text(f, "etc/ntpsec/ntp.conf")), timeServers(n.Text(f, "etc/ntp.conf"))...)
 	switch {
 	case f.Exists("etc/ntpsec"):
 		add("ntpsec", "usr/sbin/ntpd", []string{"ntpsec.service"}, ntp)
 	case f.Exists("etc/openntpd"):
-		add("openntpd", "usr/sbin/ntpd", []string{"openntpd.service"}, timeServers(n.text(f, "etc/openntpd/ntpd.conf")))
+		add("openntpd", "usr/sbin/ntpd", []string{"openntpd.service"}, timeServers(n.Text(f, "etc/openntpd/ntpd.conf")))
 	default:
 		add("ntp", "usr/sbin/ntpd", []string{"ntp.service", "ntpd.service", "ntpd"}, ntp)
 	}
@@ -445,9 +445,9 @@ func ReadClock(f rootfs.FS) (host.Clock, []host.Unseen) {
 		}
 	}
 	if c.Zone == "" {
-		c.Zone = strings.TrimSpace(n.text(f, "etc/timezone"))
+		c.Zone = strings.TrimSpace(n.Text(f, "etc/timezone"))
 	}
-	return c, n.list
+	return c, n.List
 }
 
 // timeServers reads the server, pool and peer lines of chrony.conf(5) and ntp.conf(5).

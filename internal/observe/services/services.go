@@ -22,7 +22,7 @@ type Result struct {
 // machine this runs on, whose systemd may be asked for states as well.
 func Read(ctx context.Context, f rootfs.FS, accounts []host.Account, live bool) Result {
 	var r Result
-	units, startup := &notes{section: host.SectionUnits}, &notes{section: host.SectionStartup}
+	units, startup := &rootfs.Notes{Section: host.SectionUnits}, &rootfs.Notes{Section: host.SectionStartup}
 	r.Startup.Init = initName(f)
 	if f.Exists("usr/lib/systemd/systemd") || f.Exists("lib/systemd/systemd") {
 		set := scan(ctx, f, systemPlaces(), units)
@@ -45,8 +45,8 @@ func Read(ctx context.Context, f rootfs.FS, accounts []host.Account, live bool) 
 	r.Startup.Inetd = readInetd(f, startup)
 	r.Startup.Cron = readCron(f, accounts, startup)
 	r.Startup.Scripts = readScripts(f, startup)
-	r.Startup.Preload = strings.FieldsFunc(startup.text(f, "etc/ld.so.preload"), func(c rune) bool { return strings.ContainsRune(" \t\n:", c) })
-	r.Unseen = append(units.list, startup.list...)
+	r.Startup.Preload = strings.FieldsFunc(startup.Text(f, "etc/ld.so.preload"), func(c rune) bool { return strings.ContainsRune(" \t\n:", c) })
+	r.Unseen = append(units.List, startup.List...)
 	return r
 }
 
@@ -92,12 +92,12 @@ func target(s *unitSet) string {
 const askTime = 5 * time.Second
 
 // states asks systemd how the units are at this moment.
-func states(ctx context.Context, units []host.Unit, n *notes) bool {
+func states(ctx context.Context, units []host.Unit, n *rootfs.Notes) bool {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	out, err := run.Command{Argv: []string{"systemctl", "list-units", "--all", "--plain", "--no-legend", "--no-pager"}, Env: []string{"LC_ALL=C", "SYSTEMD_COLORS=0"}, Limit: 16 << 20}.Output(ctx)
 	if err != nil {
-		n.add("ask systemd: %s", err)
+		n.Add("ask systemd: %s", err)
 		return false
 	}
 	active := parseStates(string(out))
@@ -122,7 +122,7 @@ func parseStates(text string) map[string][2]string {
 }
 
 // readScripts lists what runs at boot or at each login.
-func readScripts(f rootfs.FS, n *notes) []host.TextFile {
+func readScripts(f rootfs.FS, n *rootfs.Notes) []host.TextFile {
 	var out []host.TextFile
 	for _, name := range []string{"etc/rc.local", "etc/rc.d/rc.local"} {
 		if !f.Exists(name) {
@@ -135,7 +135,7 @@ func readScripts(f rootfs.FS, n *notes) []host.TextFile {
 		}
 		t.Text = b.String()
 		if t.Err != "" {
-			n.add("%s", t.Err)
+			n.Add("%s", t.Err)
 		}
 		out = append(out, t)
 	}

@@ -72,7 +72,7 @@ type unitSet struct {
 	units   map[string][]unitFile // the first one counts
 	pulls   []pull
 	dropIns map[string][]string // by the unit's directory name without .d
-	notes   *notes
+	notes   *rootfs.Notes
 }
 
 // pull is a link in a .wants or .requires directory.
@@ -81,7 +81,7 @@ type pull struct {
 	place            place
 }
 
-func scan(ctx context.Context, f rootfs.FS, places []place, n *notes) *unitSet {
+func scan(ctx context.Context, f rootfs.FS, places []place, n *rootfs.Notes) *unitSet {
 	s := &unitSet{files: f, units: map[string][]unitFile{}, dropIns: map[string][]string{}, notes: n}
 	seen := map[string]bool{}
 	for _, p := range places {
@@ -100,7 +100,7 @@ func (s *unitSet) scanPlace(p place) {
 	entries, err := s.files.Names(p.dir)
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
-			s.notes.err(err)
+			s.notes.Err(err)
 		}
 		return
 	}
@@ -116,7 +116,7 @@ func (s *unitSet) scanPlace(p place) {
 			s.scanDropIns(base, at)
 		case !isUnit(name):
 		case len(s.units) >= maxUnits:
-			s.notes.add("more than %d units, the rest was not read", maxUnits)
+			s.notes.Add("more than %d units, the rest was not read", maxUnits)
 			return
 		case e.Type()&fs.ModeSymlink != 0:
 			target, err := s.files.Source.ReadLink(at)
@@ -139,7 +139,7 @@ func isUnit(name string) bool {
 
 func (s *unitSet) scanPulls(p place, by, dir string) {
 	names, err := s.files.List(dir)
-	s.notes.err(err)
+	s.notes.Err(err)
 	for _, name := range names {
 		if !isUnit(name) || len(s.pulls) >= maxUnits {
 			continue
@@ -153,7 +153,7 @@ func (s *unitSet) scanPulls(p place, by, dir string) {
 
 func (s *unitSet) scanDropIns(unit, dir string) {
 	names, err := s.files.List(dir)
-	s.notes.err(err)
+	s.notes.Err(err)
 	for _, name := range names {
 		if strings.HasSuffix(name, ".conf") && len(s.dropIns[unit]) < 1000 {
 			s.dropIns[unit] = append(s.dropIns[unit], path.Join(dir, name))
@@ -227,7 +227,7 @@ func (s *unitSet) unit(name string, file unitFile) (host.Unit, systemd.Install) 
 	if err == nil && described.Type == "file" {
 		data, err := s.files.Read(file.path, maxUnitFile)
 		if err != nil {
-			s.notes.err(err)
+			s.notes.Err(err)
 		}
 		texts = append(texts, systemd.Text{Path: "/" + file.path, Text: strings.ToValidUTF8(string(data), "\uFFFD")})
 	}
@@ -235,7 +235,7 @@ func (s *unitSet) unit(name string, file unitFile) (host.Unit, systemd.Install) 
 	for _, d := range dropIns {
 		data, err := s.files.Read(d, maxUnitFile)
 		if err != nil {
-			s.notes.err(err)
+			s.notes.Err(err)
 			continue
 		}
 		texts = append(texts, systemd.Text{Path: "/" + d, Text: strings.ToValidUTF8(string(data), "\uFFFD")})
@@ -343,12 +343,12 @@ func (s *unitSet) state(name string, file unitFile, install systemd.Install, pul
 }
 
 // readPresets reads the preset files of all places in the order of their names.
-func readPresets(f rootfs.FS, kind string, n *notes) []systemd.Preset {
+func readPresets(f rootfs.FS, kind string, n *rootfs.Notes) []systemd.Preset {
 	dirs := []string{"etc/systemd/" + kind, "run/systemd/" + kind, "usr/local/lib/systemd/" + kind, "usr/lib/systemd/" + kind, "lib/systemd/" + kind}
 	var out []systemd.Preset
 	for _, file := range byBaseName(f, dirs, ".preset", n) {
 		data, err := f.Read(file, maxUnitFile)
-		n.err(err)
+		n.Err(err)
 		out = append(out, systemd.ParsePresets(string(data))...)
 	}
 	return out
@@ -356,11 +356,11 @@ func readPresets(f rootfs.FS, kind string, n *notes) []systemd.Preset {
 
 // byBaseName lists configuration files of several directories as systemd does: the
 // first directory that has a name wins, names decide the order.
-func byBaseName(f rootfs.FS, dirs []string, suffix string, n *notes) []string {
+func byBaseName(f rootfs.FS, dirs []string, suffix string, n *rootfs.Notes) []string {
 	files := map[string]string{}
 	for _, dir := range dirs {
 		names, err := f.List(dir)
-		n.err(err)
+		n.Err(err)
 		for _, name := range names {
 			if _, have := files[name]; !have && strings.HasSuffix(name, suffix) {
 				files[name] = path.Join(dir, name)
@@ -380,7 +380,7 @@ func byBaseName(f rootfs.FS, dirs []string, suffix string, n *notes) []string {
 }
 
 // ownUnits reads the units that accounts keep in their homes.
-func ownUnits(ctx context.Context, f rootfs.FS, accounts []host.Account, n *notes) []host.Unit {
+func ownUnits(ctx context.Context, f rootfs.FS, accounts []host.Account, n *rootfs.Notes) []host.Unit {
 	var out []host.Unit
 	for _, a := range accounts {
 		if a.HomeDir.Type != "dir" || a.Home == "/" || ctx.Err() != nil || len(out) > maxUnits {

@@ -35,7 +35,7 @@ func (s source) ReadDir(name string) ([]string, error) {
 // ReadWeb reads the configurations of web servers and the certificates that they,
 // and mail servers, show.
 func ReadWeb(f rootfs.FS) ([]host.WebServer, []host.Certificate, []host.Unseen) {
-	n := &notes{section: host.SectionWeb}
+	n := &rootfs.Notes{Section: host.SectionWeb}
 	src := source{f}
 	var out []host.WebServer
 	add := func(config string, read func(string) host.WebServer) {
@@ -44,7 +44,7 @@ func ReadWeb(f rootfs.FS) ([]host.WebServer, []host.Certificate, []host.Unseen) 
 		}
 		s := read(config)
 		for _, p := range s.Problems {
-			n.add("%s: %s", s.Software, p)
+			n.Add("%s: %s", s.Software, p)
 		}
 		lookPasswords(f, &s)
 		out = append(out, s)
@@ -52,14 +52,14 @@ func ReadWeb(f rootfs.FS) ([]host.WebServer, []host.Certificate, []host.Unseen) 
 	for _, c := range []string{"/etc/nginx/nginx.conf", "/usr/local/nginx/conf/nginx.conf", "/usr/local/etc/nginx/nginx.conf", "/usr/local/openresty/nginx/conf/nginx.conf"} {
 		add(c, func(c string) host.WebServer { return web.Nginx(src, c) })
 	}
-	add("/etc/apache2/apache2.conf", func(c string) host.WebServer { return web.Apache(src, c, envvars(n.text(f, "etc/apache2/envvars"))) })
+	add("/etc/apache2/apache2.conf", func(c string) host.WebServer { return web.Apache(src, c, envvars(n.Text(f, "etc/apache2/envvars"))) })
 	for _, c := range []string{"/etc/apache2/httpd.conf", "/etc/httpd/conf/httpd.conf", "/usr/local/apache2/conf/httpd.conf"} {
 		add(c, func(c string) host.WebServer { return web.Apache(src, c, map[string]string{}) })
 	}
 	add("/etc/caddy/Caddyfile", func(c string) host.WebServer { return web.Caddy(src, c) })
 	add("/etc/lighttpd/lighttpd.conf", func(c string) host.WebServer { return web.Lighttpd(src, c) })
 	add("/etc/haproxy/haproxy.cfg", func(c string) host.WebServer { return web.HAProxy(src, c) })
-	return out, certificates(f, out, n), n.list
+	return out, certificates(f, out, n), n.List
 }
 
 // envvars reads the assignments of Debian's /etc/apache2/envvars, a shell script
@@ -97,7 +97,7 @@ const (
 )
 
 // certificates reads the certificates that servers show: the first one of each file.
-func certificates(f rootfs.FS, servers []host.WebServer, n *notes) []host.Certificate {
+func certificates(f rootfs.FS, servers []host.WebServer, n *rootfs.Notes) []host.Certificate {
 	type use struct{ keys, by []string }
 	uses := map[string]*use{}
 	add := func(file, key, by string) {
@@ -137,7 +137,7 @@ func certificates(f rootfs.FS, servers []host.WebServer, n *notes) []host.Certif
 	var out []host.Certificate
 	for file, u := range uses {
 		if len(out) == maxCertificates {
-			n.add("more than %d certificates, the rest was not read", maxCertificates)
+			n.Add("more than %d certificates, the rest was not read", maxCertificates)
 			break
 		}
 		slices.Sort(u.by)
@@ -154,7 +154,7 @@ func certificates(f rootfs.FS, servers []host.WebServer, n *notes) []host.Certif
 }
 
 // mailCertificates finds those of postfix and dovecot.
-func mailCertificates(f rootfs.FS, n *notes, add func(file, key, by string)) {
+func mailCertificates(f rootfs.FS, n *rootfs.Notes, add func(file, key, by string)) {
 	values := func(text string, names ...string) []string {
 		out := make([]string, len(names))
 		for line := range strings.Lines(text) {
@@ -167,11 +167,11 @@ func mailCertificates(f rootfs.FS, n *notes, add func(file, key, by string)) {
 		}
 		return out
 	}
-	v := values(n.text(f, "etc/postfix/main.cf"), "smtpd_tls_cert_file", "smtpd_tls_key_file", "smtpd_tls_chain_files")
+	v := values(n.Text(f, "etc/postfix/main.cf"), "smtpd_tls_cert_file", "smtpd_tls_key_file", "smtpd_tls_chain_files")
 	add(v[0], v[1], "postfix")
 	add(v[2], "", "postfix")
 	for _, file := range []string{"etc/dovecot/conf.d/10-ssl.conf", "etc/dovecot/dovecot.conf"} {
-		v := values(n.text(f, file), "ssl_cert", "ssl_key")
+		v := values(n.Text(f, file), "ssl_cert", "ssl_key")
 		add(v[0], v[1], "dovecot")
 	}
 }

@@ -17,7 +17,7 @@ import (
 const maxPasses = 6
 
 // readApt works out what apt-get dist-upgrade would do.
-func readApt(ctx context.Context, f rootfs.FS, list []installed, n *notes) host.Updates {
+func readApt(ctx context.Context, f rootfs.FS, list []installed, n *rootfs.Notes) host.Updates {
 	setup := readSetup(f, n)
 	u := host.Updates{Manager: "apt", Sources: setup.sources, Automatic: aptAutomatic(f, setup.conf, n)}
 	for _, p := range setup.pins {
@@ -28,7 +28,7 @@ func readApt(ctx context.Context, f rootfs.FS, list []installed, n *notes) host.
 	for i := range setup.repos {
 		r := &setup.repos[i]
 		if !r.found {
-			n.add("nothing was fetched from %s %s yet (apt-get update)", withoutUser(r.URI), r.Suite)
+			n.Add("nothing was fetched from %s %s yet (apt-get update)", withoutUser(r.URI), r.Suite)
 			u.Known = false
 			continue
 		}
@@ -81,7 +81,7 @@ func off(v string) bool {
 
 // load reads packages of these names, and those that provide them, from the
 // lists; false where a list could not be read.
-func (w *world) load(ctx context.Context, f rootfs.FS, places []*place, pins []apt.Pin, names, virtual map[string]bool, n *notes) bool {
+func (w *world) load(ctx context.Context, f rootfs.FS, places []*place, pins []apt.Pin, names, virtual map[string]bool, n *rootfs.Notes) bool {
 	fresh := map[string]bool{}
 	for name := range names {
 		if !w.asked[name] {
@@ -103,7 +103,7 @@ func (w *world) load(ctx context.Context, f rootfs.FS, places []*place, pins []a
 	ok := true
 	for i := range places {
 		if errs[i] != nil {
-			n.add("%s", errs[i])
+			n.Add("%s", errs[i])
 			ok = false
 		}
 		for _, r := range found[i] {

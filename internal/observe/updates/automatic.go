@@ -15,7 +15,7 @@ import (
 
 // aptAutomatic reads what apt does by itself: its timers or its cron job read
 // APT::Periodic and start unattended-upgrades.
-func aptAutomatic(f rootfs.FS, conf apt.Conf, n *notes) host.AutomaticUpdates {
+func aptAutomatic(f rootfs.FS, conf apt.Conf, n *rootfs.Notes) host.AutomaticUpdates {
 	var a host.AutomaticUpdates
 	if f.Exists("usr/bin/unattended-upgrade") {
 		a.Tool = "unattended-upgrades"
@@ -100,10 +100,10 @@ func newest(f rootfs.FS, names ...string) time.Time {
 const logTail = 128 << 10
 
 // tail reads the end of a log, from the beginning of a line.
-func tail(f rootfs.FS, name string, n *notes) string {
+func tail(f rootfs.FS, name string, n *rootfs.Notes) string {
 	file, err := f.Open(name)
 	if err != nil {
-		n.err(err)
+		n.Err(err)
 		return ""
 	}
 	defer file.Close()
@@ -118,7 +118,7 @@ func tail(f rootfs.FS, name string, n *notes) string {
 		_, data, _ = bytes.Cut(data[:m], []byte("\n"))
 	} else {
 		data, err = io.ReadAll(io.LimitReader(file, logTail))
-		n.err(ignore(err, fs.ErrNotExist))
+		n.Err(ignore(err, fs.ErrNotExist))
 	}
 	return strings.ToValidUTF8(string(data), "\uFFFD")
 }
@@ -146,10 +146,10 @@ func lastFailure(log string) string {
 }
 
 // dnfAutomatic reads dnf-automatic's configuration, an INI file.
-func dnfAutomatic(f rootfs.FS, n *notes) host.AutomaticUpdates {
+func dnfAutomatic(f rootfs.FS, n *rootfs.Notes) host.AutomaticUpdates {
 	var a host.AutomaticUpdates
 	for _, file := range []string{"etc/dnf/automatic.conf", "etc/dnf/dnf5-plugins/automatic.conf", "usr/share/dnf5/dnf5-plugins/automatic.conf"} {
-		text := n.text(f, file)
+		text := n.Text(f, file)
 		if text == "" {
 			continue
 		}

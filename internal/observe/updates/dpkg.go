@@ -162,12 +162,12 @@ type installed struct {
 }
 
 // readStatus reads dpkg's status, and which packages came by themselves.
-func readStatus(f rootfs.FS, n *notes) []installed {
+func readStatus(f rootfs.FS, n *rootfs.Notes) []installed {
 	var out []installed
 	for _, name := range statusFiles(f, n) {
 		file, err := f.Open(name)
 		if err != nil {
-			n.err(err)
+			n.Err(err)
 			continue
 		}
 		err = eachStanza(file, func(stanza []byte) error {
@@ -194,7 +194,7 @@ func readStatus(f rootfs.FS, n *notes) []installed {
 			return nil
 		})
 		if err != nil {
-			n.add("/%s: %s", name, err)
+			n.Add("/%s: %s", name, err)
 		}
 		file.Close()
 	}
@@ -208,12 +208,12 @@ func readStatus(f rootfs.FS, n *notes) []installed {
 
 // statusFiles is dpkg's database; images without a package manager have one file
 // for each package.
-func statusFiles(f rootfs.FS, n *notes) []string {
+func statusFiles(f rootfs.FS, n *rootfs.Notes) []string {
 	var out []string
 	if f.Exists("var/lib/dpkg/status") {
 		out = append(out, "var/lib/dpkg/status")
 	}
-	for _, name := range n.names(f, "var/lib/dpkg/status.d") {
+	for _, name := range n.Names(f, "var/lib/dpkg/status.d") {
 		if !strings.Contains(name, ".") {
 			out = append(out, "var/lib/dpkg/status.d/"+name)
 		}
@@ -221,11 +221,11 @@ func statusFiles(f rootfs.FS, n *notes) []string {
 	return out
 }
 
-func readAuto(f rootfs.FS, n *notes) map[string]bool {
+func readAuto(f rootfs.FS, n *rootfs.Notes) map[string]bool {
 	out := map[string]bool{}
 	file, err := f.Open("var/lib/apt/extended_states")
 	if err != nil {
-		n.err(err)
+		n.Err(err)
 		return out
 	}
 	defer file.Close()
@@ -247,7 +247,7 @@ func readAuto(f rootfs.FS, n *notes) map[string]bool {
 		}
 		return nil
 	})
-	n.err(err)
+	n.Err(err)
 	return out
 }
 

@@ -17,10 +17,10 @@ import (
 const maxImages = 100
 
 // readKernels lists the installed kernels beside the one that runs.
-func readKernels(f rootfs.FS, n *notes) host.Kernels {
+func readKernels(f rootfs.FS, n *rootfs.Notes) host.Kernels {
 	k := host.Kernels{Running: f.Line("proc/sys/kernel/osrelease"), Version: f.Line("proc/sys/kernel/version")}
 	var files []string
-	for _, name := range n.names(f, "boot") {
+	for _, name := range n.Names(f, "boot") {
 		for _, prefix := range []string{"vmlinuz-", "vmlinux-", "Image-", "kernel-"} {
 			if strings.HasPrefix(name, prefix) && !strings.Contains(name, ".old") {
 				files = append(files, "boot/"+name)
@@ -31,7 +31,7 @@ func readKernels(f rootfs.FS, n *notes) host.Kernels {
 		files = append(files, "boot/vmlinuz") // of Alpine, whose name has no release
 	}
 	for _, dir := range []string{"usr/lib/modules", "lib/modules"} {
-		for _, name := range n.names(f, dir) {
+		for _, name := range n.Names(f, dir) {
 			if at := path.Join(dir, name, "vmlinuz"); f.Exists(at) {
 				files = append(files, at)
 			}
@@ -96,10 +96,10 @@ func imageVersion(head []byte) string {
 }
 
 // readReboot reads what asked for a reboot.
-func readReboot(f rootfs.FS, n *notes, u *host.Updates) {
+func readReboot(f rootfs.FS, n *rootfs.Notes, u *host.Updates) {
 	for _, dir := range []string{"run", "var/run"} {
 		u.RebootFlag = u.RebootFlag || f.Exists(dir+"/reboot-required")
-		for line := range strings.Lines(n.text(f, dir+"/reboot-required.pkgs")) {
+		for line := range strings.Lines(n.Text(f, dir+"/reboot-required.pkgs")) {
 			if line = strings.TrimSpace(line); line != "" && !slices.Contains(u.RebootRequired, line) && len(u.RebootRequired) < 1000 {
 				u.RebootRequired = append(u.RebootRequired, line)
 			}

@@ -57,23 +57,23 @@ type aptSetup struct {
 }
 
 // readSetup reads apt's configuration, sources and preferences.
-func readSetup(f rootfs.FS, n *notes) aptSetup {
+func readSetup(f rootfs.FS, n *rootfs.Notes) aptSetup {
 	s := aptSetup{conf: apt.Conf{}}
-	for _, name := range n.names(f, "etc/apt/apt.conf.d") {
+	for _, name := range n.Names(f, "etc/apt/apt.conf.d") {
 		// As apt: letters, digits, -, _ and . in names; .conf or no extension.
 		if ext := path.Ext(name); (ext == "" || ext == ".conf") && configName(name) {
-			s.conf.Add(n.text(f, "etc/apt/apt.conf.d/"+name))
+			s.conf.Add(n.Text(f, "etc/apt/apt.conf.d/"+name))
 		}
 	}
-	s.conf.Add(n.text(f, "etc/apt/apt.conf"))
+	s.conf.Add(n.Text(f, "etc/apt/apt.conf"))
 	s.archs = architectures(f, n)
 	s.readSources(f, n)
-	for _, name := range n.names(f, "etc/apt/preferences.d") {
+	for _, name := range n.Names(f, "etc/apt/preferences.d") {
 		if ext := path.Ext(name); (ext == "" || ext == ".pref") && configName(name) {
-			s.pins = append(s.pins, apt.ParsePins(n.text(f, "etc/apt/preferences.d/"+name))...)
+			s.pins = append(s.pins, apt.ParsePins(n.Text(f, "etc/apt/preferences.d/"+name))...)
 		}
 	}
-	s.pins = append(apt.ParsePins(n.text(f, "etc/apt/preferences")), s.pins...)
+	s.pins = append(apt.ParsePins(n.Text(f, "etc/apt/preferences")), s.pins...)
 	return s
 }
 
@@ -82,8 +82,8 @@ func configName(name string) bool {
 }
 
 // architectures gives the native architecture and the foreign ones.
-func architectures(f rootfs.FS, n *notes) []string {
-	out := strings.Fields(n.text(f, "var/lib/dpkg/arch"))
+func architectures(f rootfs.FS, n *rootfs.Notes) []string {
+	out := strings.Fields(n.Text(f, "var/lib/dpkg/arch"))
 	if len(out) > 0 {
 		return out
 	}
@@ -102,13 +102,13 @@ func architectures(f rootfs.FS, n *notes) []string {
 		return nil
 	})
 	if !errors.Is(err, done) {
-		n.err(err)
+		n.Err(err)
 	}
 	return out
 }
 
 // readSources reads the repositories that are configured and their Release files.
-func (s *aptSetup) readSources(f rootfs.FS, n *notes) {
+func (s *aptSetup) readSources(f rootfs.FS, n *rootfs.Notes) {
 	add := func(file string, list []apt.Source) {
 		for _, src := range list {
 			s.sources = append(s.sources, describeSource(file, src))
@@ -117,13 +117,13 @@ func (s *aptSetup) readSources(f rootfs.FS, n *notes) {
 			}
 		}
 	}
-	add("/etc/apt/sources.list", apt.ParseList(n.text(f, "etc/apt/sources.list")))
-	for _, name := range n.names(f, "etc/apt/sources.list.d") {
+	add("/etc/apt/sources.list", apt.ParseList(n.Text(f, "etc/apt/sources.list")))
+	for _, name := range n.Names(f, "etc/apt/sources.list.d") {
 		switch at := "etc/apt/sources.list.d/" + name; path.Ext(name) {
 		case ".list":
-			add("/"+at, apt.ParseList(n.text(f, at)))
+			add("/"+at, apt.ParseList(n.Text(f, at)))
 		case ".sources":
-			add("/"+at, apt.ParseSources(n.text(f, at)))
+			add("/"+at, apt.ParseSources(n.Text(f, at)))
 		}
 	}
 }
@@ -163,7 +163,7 @@ func (r *repository) base() string {
 	return listsDir + apt.FileName(uri+"dists/"+r.Suite+"/")
 }
 
-func readRepository(f rootfs.FS, src apt.Source, n *notes) repository {
+func readRepository(f rootfs.FS, src apt.Source, n *rootfs.Notes) repository {
 	r := repository{Source: src}
 	if u, err := url.Parse(src.URI); err == nil {
 		r.site = u.Hostname()
@@ -172,7 +172,7 @@ func readRepository(f rootfs.FS, src apt.Source, n *notes) repository {
 		file := r.base() + name
 		data, err := f.Read(file, 64<<20)
 		if err != nil {
-			n.err(err)
+			n.Err(err)
 			continue
 		}
 		r.found, r.file = true, file

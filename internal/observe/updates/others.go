@@ -16,12 +16,12 @@ import (
 )
 
 // yumSources reads the repositories of dnf, yum and zypper.
-func yumSources(f rootfs.FS, n *notes) []host.PackageSource {
+func yumSources(f rootfs.FS, n *rootfs.Notes) []host.PackageSource {
 	var out []host.PackageSource
 	for _, dir := range []string{"etc/yum.repos.d", "etc/zypp/repos.d"} {
-		for _, name := range n.names(f, dir) {
+		for _, name := range n.Names(f, dir) {
 			if strings.HasSuffix(name, ".repo") && len(out) < 1000 {
-				out = append(out, parseRepo("/"+path.Join(dir, name), n.text(f, path.Join(dir, name)))...)
+				out = append(out, parseRepo("/"+path.Join(dir, name), n.Text(f, path.Join(dir, name)))...)
 			}
 		}
 	}
@@ -63,9 +63,9 @@ func parseRepo(file, text string) []host.PackageSource {
 }
 
 // readApkUpdates compares what is installed with apk's fetched indexes.
-func readApkUpdates(f rootfs.FS, packages []host.Package, u *host.Updates, n *notes) {
+func readApkUpdates(f rootfs.FS, packages []host.Package, u *host.Updates, n *rootfs.Notes) {
 	number := 0
-	for line := range strings.Lines(n.text(f, "etc/apk/repositories")) {
+	for line := range strings.Lines(n.Text(f, "etc/apk/repositories")) {
 		number++
 		line, _, _ = strings.Cut(strings.TrimSpace(line), "#")
 		w := strings.Fields(line)
@@ -78,7 +78,7 @@ func readApkUpdates(f rootfs.FS, packages []host.Package, u *host.Updates, n *no
 	u.Known = true
 	found := false
 	for _, dir := range []string{"var/cache/apk", "etc/apk/cache"} {
-		for _, name := range n.names(f, dir) {
+		for _, name := range n.Names(f, dir) {
 			if !strings.HasPrefix(name, "APKINDEX.") || !strings.HasSuffix(name, ".tar.gz") {
 				continue
 			}
@@ -87,14 +87,14 @@ func readApkUpdates(f rootfs.FS, packages []host.Package, u *host.Updates, n *no
 				u.Lists = append(u.Lists, host.PackageList{Path: "/" + at, Fetched: info.Modified})
 			}
 			if err := readIndex(f, at, newest); err != nil {
-				n.add("/%s: %s", at, err)
+				n.Add("/%s: %s", at, err)
 				u.Known = false
 			}
 			found = true
 		}
 	}
 	if !found {
-		n.add("nothing was fetched from the repositories yet (apk update)")
+		n.Add("nothing was fetched from the repositories yet (apk update)")
 		u.Known = false
 		return
 	}

@@ -60,7 +60,7 @@ func terms() []term {
 
 // readSupport says until when the host's release is supported: by what it says
 // itself, by distro-info-data, or by the table here. Release is os-release(5).
-func readSupport(f rootfs.FS, release map[string]string, n *notes) host.Support {
+func readSupport(f rootfs.FS, release map[string]string, n *rootfs.Notes) host.Support {
 	id, version := release["ID"], release["VERSION_ID"]
 	s := host.Support{Release: strings.TrimSpace(id + " " + version)}
 	switch {
@@ -75,7 +75,7 @@ func readSupport(f rootfs.FS, release map[string]string, n *notes) host.Support 
 	}
 	if id == "debian" || id == "ubuntu" {
 		const dir = "usr/share/distro-info/"
-		if t, ok := distroInfo(n.text(f, dir+id+".csv"), version); ok {
+		if t, ok := distroInfo(n.Text(f, dir+id+".csv"), version); ok {
 			s.Ends, s.Long, s.Paid, s.Source = endOf(t.ends), endOf(t.long), endOf(t.paid), "/"+dir+id+".csv"
 			return s
 		}

@@ -66,7 +66,7 @@ func TestKernels(t *testing.T) {
 		"run/reboot-required":             "",
 		"run/reboot-required.pkgs":        "linux-image-6.1.0-28-amd64\nlibc6\nlibc6\n",
 	})
-	n := &notes{}
+	n := &rootfs.Notes{}
 	k := readKernels(f, n)
 	var got []string
 	for _, i := range k.Installed {
@@ -77,8 +77,8 @@ func TestKernels(t *testing.T) {
 	}
 	var u host.Updates
 	readReboot(f, n, &u)
-	if !u.RebootFlag || len(u.RebootRequired) != 2 || k.Running != "6.1.0-9-amd64" || len(n.list) > 0 {
-		t.Errorf("%+v %+v %v", u, k, n.list)
+	if !u.RebootFlag || len(u.RebootRequired) != 2 || k.Running != "6.1.0-9-amd64" || len(n.List) > 0 {
+		t.Errorf("%+v %+v %v", u, k, n.List)
 	}
 }
 
@@ -101,7 +101,7 @@ func TestSupport(t *testing.T) {
 		{id: "fedora", version: "41", more: "2025-11-19", ends: "2025-11-19", source: "/etc/os-release"},
 		{id: "nobody", version: "1"},
 	} {
-		s := readSupport(f, map[string]string{"ID": test.id, "VERSION_ID": test.version, "SUPPORT_END": test.more}, &notes{})
+		s := readSupport(f, map[string]string{"ID": test.id, "VERSION_ID": test.version, "SUPPORT_END": test.more}, &rootfs.Notes{})
 		day := func(v time.Time) string {
 			if v.IsZero() {
 				return ""
@@ -126,11 +126,11 @@ func TestAutomatic(t *testing.T) {
 		"etc/apt/apt.conf.d/99off.dpkg-old":                              "APT::Periodic::Enable \"0\";\n",
 		"var/log/unattended-upgrades/unattended-upgrades.log":            "2026-01-01 INFO All upgrades installed\n2026-01-02 06:00:00,000 ERROR Lock could not be acquired\n",
 	}
-	n := &notes{}
+	n := &rootfs.Notes{}
 	f := root(t, files)
 	a := aptAutomatic(f, readSetup(f, n).conf, n)
-	if !a.Refresh || !a.Install || !a.Security || a.Reboots || !strings.Contains(a.Failure, "Lock could not") || len(n.list) > 0 {
-		t.Errorf("%+v %v", a, n.list)
+	if !a.Refresh || !a.Install || !a.Security || a.Reboots || !strings.Contains(a.Failure, "Lock could not") || len(n.List) > 0 {
+		t.Errorf("%+v %v", a, n.List)
 	}
 	files["etc/systemd/system/apt-daily-upgrade.timer"] = "-> /dev/null"
 	f = root(t, files)
