@@ -56,8 +56,9 @@ var layers = []layer{
 	{pattern: "internal/firewall/winfw", may: []string{"packet", "internal/firewall/acl"}, pure: true},
 	{pattern: "internal/firewall/ipfw", may: []string{"packet", "internal/firewall/acl"}, pure: true},
 	{pattern: "internal/host", may: []string{"internal/firewall", "internal/firewall/kernel"}, pure: true},
-	{pattern: "internal/host/sshd", pure: true},
-	{pattern: "internal/host/sudoers", pure: true},
+	{pattern: "internal/host/files", pure: true},
+	{pattern: "internal/host/sshd", may: []string{"internal/host/files"}, pure: true},
+	{pattern: "internal/host/sudoers", may: []string{"internal/host/files"}, pure: true},
 	{pattern: "internal/host/apt", pure: true},
 	{pattern: "internal/host/web", may: []string{"internal/host"}, pure: true},
 	{pattern: "internal/host/systemd", may: []string{"internal/host"}, pure: true},
@@ -93,6 +94,7 @@ var layers = []layer{
 	},
 	{pattern: "internal/observe/sshwire"}, // the caller connects
 	{pattern: "internal/observe/rootfs", may: []string{"internal/host"}},
+	{pattern: "internal/observe/rootfs/roottest", may: []string{"internal/observe/rootfs"}}, // tests alone
 	{pattern: "internal/observe/oui", pure: true},
 	{pattern: "internal/observe/pkgdb", may: []string{"internal/observe/rootfs"}},
 	{

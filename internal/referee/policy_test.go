@@ -181,8 +181,18 @@ func (w *world) policyTrial(t *testing.T, seed uint64, host policy.Host, n int) 
 	if err := compile.Prove(compile.NFTables, compile.Loaded(rs), c, f, lists, host); err != nil {
 		t.Errorf("what the kernel holds: %v\n%s", err, text)
 	}
-	wanted := wantOf(t, f, lists, host, facts)
-	ps := w.packets(r, n, constants(text+" 67 68 546 547 134"))
+	out := w.disagreements(t, r, n, text, wantOf(t, f, lists, host, facts), string(c.Text()))
+	if !o.Rates && out.undecided > 0 {
+		t.Errorf("%d packets undecided, by a policy without rates", out.undecided)
+	}
+	return out
+}
+
+// disagreements sends packets through what is loaded, and compares what becomes
+// of them with what the policy wants. What was loaded is shown where they differ.
+func (w *world) disagreements(t *testing.T, r *rand.Rand, n int, policy string, wanted *want, loaded string) outcome {
+	t.Helper()
+	ps := w.packets(r, n, constants(policy+" 67 68 546 547 134"))
 	passed := w.judge(t, ps)
 	out := outcome{packets: len(ps)}
 	for i := range ps {
@@ -196,24 +206,22 @@ func (w *world) policyTrial(t *testing.T, seed uint64, host policy.Host, n int) 
 			out.wrong = append(out.wrong, disagreement{ps[i], passed[i]})
 		}
 	}
-	if !o.Rates && out.undecided > 0 {
-		t.Errorf("%d packets undecided, by a policy without rates", out.undecided)
+	if len(out.wrong) == 0 {
+		return out
 	}
-	if len(out.wrong) > 0 {
-		t.Errorf("%d of %d packets judged otherwise by the kernel than by\n%s", len(out.wrong), out.packets, text)
-		ms, _ := modelsOf(t)
-		for _, d := range out.wrong[:min(3, len(out.wrong))] {
-			p := d.probe.model()
-			t.Logf("kernel passed: %v, policy: %s, routing: %s\n%s", d.passed, wanted.verdict(w, &d.probe), wanted.routing.of(&d.probe).verdict(p), p)
-			for _, way := range []firewall.Way{firewall.WayInput, firewall.WayForward} {
-				m := ms.of(&d.probe)
-				if tr, err := m.e.Trace(m.rs, way, m.e.Space().Point(p)); err == nil && !tr.Unrouted {
-					t.Logf("trace of it %s\n%s", way, showTrace(tr))
-				}
+	t.Errorf("%d of %d packets judged otherwise by the kernel than by\n%s", len(out.wrong), out.packets, policy)
+	ms, _ := modelsOf(t)
+	for _, d := range out.wrong[:min(3, len(out.wrong))] {
+		p := d.probe.model()
+		t.Logf("kernel passed: %v, policy: %s, routing: %s\n%s", d.passed, wanted.verdict(w, &d.probe), wanted.routing.of(&d.probe).verdict(p), p)
+		for _, way := range []firewall.Way{firewall.WayInput, firewall.WayForward} {
+			m := ms.of(&d.probe)
+			if tr, err := m.e.Trace(m.rs, way, m.e.Space().Point(p)); err == nil && !tr.Unrouted {
+				t.Logf("trace of it %s\n%s", way, showTrace(tr))
 			}
 		}
-		t.Logf("%s", c.Text())
 	}
+	t.Logf("%s", loaded)
 	return out
 }
 

@@ -12,7 +12,6 @@ import (
 
 	"sekimori/internal/compile"
 	"sekimori/internal/compile/policygen"
-	"sekimori/internal/firewall"
 	"sekimori/internal/firewall/acl"
 	"sekimori/internal/lab"
 	"sekimori/policy"
@@ -83,37 +82,7 @@ func (w *world) xtTrial(t *testing.T, seed uint64, n int) outcome {
 		all.WriteString(string(c.Text()))
 	}
 	_, facts, _ := observed(t)
-	wanted := wantOf(t, f, lists, host, facts)
-	ps := w.packets(r, n, constants(text+" 67 68 546 547 134"))
-	passed := w.judge(t, ps)
-	out := outcome{packets: len(ps)}
-	for i := range ps {
-		if passed[i] {
-			out.passed++
-		}
-		switch v := wanted.verdict(w, &ps[i]); {
-		case v == undecided:
-			out.undecided++
-		case (v == accepted) != passed[i]:
-			out.wrong = append(out.wrong, disagreement{ps[i], passed[i]})
-		}
-	}
-	if len(out.wrong) > 0 {
-		t.Errorf("%d of %d packets judged otherwise by the kernel (%s) than by\n%s", len(out.wrong), out.packets, suffix, text)
-		ms, _ := modelsOf(t)
-		for _, d := range out.wrong[:min(3, len(out.wrong))] {
-			p := d.probe.model()
-			t.Logf("kernel passed: %v, policy: %s\n%s", d.passed, wanted.verdict(w, &d.probe), p)
-			for _, way := range []firewall.Way{firewall.WayInput, firewall.WayForward} {
-				m := ms.of(&d.probe)
-				if tr, err := m.e.Trace(m.rs, way, m.e.Space().Point(p)); err == nil && !tr.Unrouted {
-					t.Logf("trace of it %s\n%s", way, showTrace(tr))
-				}
-			}
-		}
-		t.Logf("%s", all.String())
-	}
-	return out
+	return w.disagreements(t, r, n, text, wantOf(t, f, lists, host, facts), suffix+"\n"+all.String())
 }
 
 // loadXT loads the files of a back-end, twice where that is meant to be done.

@@ -6,48 +6,15 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"sekimori/internal/host/files"
 )
 
-// A Source hands out the files that a configuration is made of. Paths are
-// absolute and slash-separated; a symbolic link is followed. An error that is
-// [fs.ErrNotExist] says that there is no such file; any other one says that it
-// could not be looked at, which [Read] reports and never takes for absence.
-type Source interface {
-	// ReadFile gives the whole content of a file.
-	ReadFile(name string) ([]byte, error)
-	// ReadDir gives the names in a directory, in any order.
-	ReadDir(name string) ([]string, error)
-}
-
-// Files is a [Source] in memory: absolute path to content. Directories exist
-// where files are.
-type Files map[string]string
-
-// ReadFile implements [Source].
-func (f Files) ReadFile(name string) ([]byte, error) {
-	text, ok := f[path.Clean(name)]
-	if !ok {
-		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
-	}
-	return []byte(text), nil
-}
-
-// ReadDir implements [Source].
-func (f Files) ReadDir(name string) ([]string, error) {
-	prefix := strings.TrimSuffix(path.Clean(name), "/") + "/"
-	var names []string
-	for p := range f {
-		if rest, ok := strings.CutPrefix(p, prefix); ok {
-			first, _, _ := strings.Cut(rest, "/")
-			names = append(names, first)
-		}
-	}
-	if names == nil {
-		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
-	}
-	slices.Sort(names)
-	return slices.Compact(names), nil
-}
+// Source hands out the files that are read, and Files is one in memory.
+type (
+	Source = files.Source
+	Files  = files.Map
+)
 
 // maxMatches bounds what one Include line may bring in.
 const maxMatches = 10_000

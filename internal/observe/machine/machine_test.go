@@ -1,47 +1,18 @@
 package machine
 
 import (
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"sekimori/internal/host"
-	"sekimori/internal/observe/rootfs"
+	"sekimori/internal/observe/rootfs/roottest"
 )
-
-func root(t testing.TB, files map[string]string) rootfs.FS {
-	t.Helper()
-	dir := t.TempDir()
-	for name, text := range files {
-		at := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		var err error
-		if target, ok := strings.CutPrefix(text, "-> "); ok {
-			err = os.Symlink(target, at)
-		} else {
-			err = os.WriteFile(at, []byte(text), 0o644)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	r, err := os.OpenRoot(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { r.Close() })
-	return rootfs.FS{Source: r.FS().(rootfs.Source)}
-}
 
 // TestSettings: files of the same name hide each other by directory, the order is
 // that of the names, the last line of a parameter holds.
 func TestSettings(t *testing.T) {
-	r := Read(root(t, map[string]string{
+	r := Read(roottest.New(t, map[string]string{
 		"usr/lib/systemd/systemd-sysctl":  "",
 		"usr/lib/sysctl.d/50-a.conf":      "# c\n; c\nnet.ipv4.ip_forward = 0\n-kernel.x=1\nnet/ipv4/conf/eth0.5/rp_filter = 2\n",
 		"usr/lib/sysctl.d/60-hidden.conf": "a.b = 1\n",
@@ -71,7 +42,7 @@ func TestSettings(t *testing.T) {
 }
 
 func TestKernel(t *testing.T) {
-	r := Read(root(t, map[string]string{
+	r := Read(roottest.New(t, map[string]string{
 		"proc/cmdline":                           "root=/dev/vda1 quiet rd.luks.password=hunter2\n",
 		"proc/modules":                           "a 1 0 - Live 0x0\nb 1 0 - Live 0x0\n",
 		"sys/module/a/initstate":                 "live\n",
@@ -125,7 +96,7 @@ func TestProvider(t *testing.T) {
 		"hardware":  {map[string]string{"sys/class/dmi/id/sys_vendor": "Dell Inc."}, host.Provider{Vendor: "Dell Inc."}},
 		"half JSON": {map[string]string{"run/cloud-init/instance-data.json": `{"v1": `}, host.Provider{}},
 	} {
-		r := Read(root(t, test.files))
+		r := Read(roottest.New(t, test.files))
 		if diff := cmp.Diff(test.want, r.Provider); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}

@@ -10,7 +10,6 @@ import (
 	"encoding/pem"
 	"math/big"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -19,37 +18,11 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"sekimori/internal/host"
-	"sekimori/internal/observe/rootfs"
+	"sekimori/internal/observe/rootfs/roottest"
 )
 
-func root(t testing.TB, files map[string]string) rootfs.FS {
-	t.Helper()
-	dir := t.TempDir()
-	for name, text := range files {
-		at := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		var err error
-		if target, ok := strings.CutPrefix(text, "-> "); ok {
-			err = os.Symlink(target, at)
-		} else {
-			err = os.WriteFile(at, []byte(text), 0o755)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	r, err := os.OpenRoot(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { r.Close() })
-	return rootfs.FS{Source: r.FS().(rootfs.Source)}
-}
-
 func TestCron(t *testing.T) {
-	f := root(t, map[string]string{
+	f := roottest.New(t, map[string]string{
 		"etc/crontab":                     "SHELL=/bin/sh\n# c\n17 *\t* * *\troot\tcd / && run-parts --report /etc/cron.hourly\n@reboot bob /x --password hunter2 y\nbroken line\n1 2 3 4\n",
 		"etc/cron.d/job":                  "*/5 * * * * www /bin/a\n",
 		"etc/cron.d/.hidden":              "* * * * * root /bin/no\n",
@@ -77,7 +50,7 @@ func TestCron(t *testing.T) {
 }
 
 func TestInetd(t *testing.T) {
-	f := root(t, map[string]string{
+	f := roottest.New(t, map[string]string{
 		"etc/services":      "telnet 23/tcp\ntftp 69/udp # x\nftp 21/tcp alias\n",
 		"etc/inetd.conf":    "# c\ntelnet stream tcp nowait root.tty /usr/sbin/tcpd in.telnetd -h\n127.0.0.1:alias stream tcp6 nowait ftp /usr/sbin/ftpd ftpd --password x\nshort line\n",
 		"etc/xinetd.d/tftp": "service tftp\n{\n socket_type = dgram\n user = nobody\n server = /usr/sbin/in.tftpd\n server_args = -s /srv\n disable = no\n}\nservice own {\n port = 9999\n disable = yes\n}\n",
@@ -112,7 +85,7 @@ func TestLogging(t *testing.T) {
 	journal := make([]byte, 256)
 	copy(journal, "LPKSHHRH")
 	binary.LittleEndian.PutUint64(journal[184:], 1_700_000_000_000_000)
-	f := root(t, map[string]string{
+	f := roottest.New(t, map[string]string{
 		"usr/lib/systemd/systemd-journald":                          "",
 		"etc/systemd/journald.conf":                                 "[Journal]\nStorage=auto\n#SystemMaxUse=\nSystemMaxUse=1G\n",
 		"etc/systemd/journald.conf.d/x.conf":                        "[Journal]\nStorage=volatile\n",
@@ -171,7 +144,7 @@ func TestWeb(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := root(t, map[string]string{
+	f := roottest.New(t, map[string]string{
 		"etc/nginx/nginx.conf":     "http { server { listen 443 ssl; ssl_certificate c.pem; ssl_certificate_key /etc/ssl/k.pem; auth_basic x; auth_basic_user_file /etc/htpasswd; } }",
 		"etc/nginx/c.pem":          string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
 		"etc/ssl/k.pem":            "-----BEGIN PRIVATE KEY-----\nhunter2",

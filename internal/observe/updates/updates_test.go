@@ -18,33 +18,8 @@ import (
 
 	"sekimori/internal/host"
 	"sekimori/internal/observe/rootfs"
+	"sekimori/internal/observe/rootfs/roottest"
 )
-
-func root(t testing.TB, files map[string]string) rootfs.FS {
-	t.Helper()
-	dir := t.TempDir()
-	for name, text := range files {
-		at := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		var err error
-		if target, ok := strings.CutPrefix(text, "-> "); ok {
-			err = os.Symlink(target, at)
-		} else {
-			err = os.WriteFile(at, []byte(text), 0o644)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	r, err := os.OpenRoot(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { r.Close() })
-	return rootfs.FS{Source: r.FS().(rootfs.Source)}
-}
 
 // bzImage is the beginning of a kernel for x86.
 func bzImage(version string) string {
@@ -55,7 +30,7 @@ func bzImage(version string) string {
 }
 
 func TestKernels(t *testing.T) {
-	f := root(t, map[string]string{
+	f := roottest.New(t, map[string]string{
 		"boot/vmlinuz-6.1.0-9-amd64":      bzImage("6.1.0-9-amd64 (debian-kernel@lists.debian.org) #1 SMP Debian 6.1.27-1 (2023-05-08)"),
 		"boot/vmlinuz-6.1.0-28-amd64":     bzImage("6.1.0-28-amd64 (x) #1 SMP Debian 6.1.119-1"),
 		"boot/vmlinuz-6.1.0-28-amd64.old": bzImage("no"),
@@ -83,7 +58,7 @@ func TestKernels(t *testing.T) {
 }
 
 func TestSupport(t *testing.T) {
-	f := root(t, map[string]string{
+	f := roottest.New(t, map[string]string{
 		"usr/share/distro-info/debian.csv": "version,codename,series,created,release,eol,eol-lts,eol-elts\n12,Bookworm,bookworm,2021-08-14,2023-06-10,2026-06-10,2028-06-30,2033-06-30\n,Sid,sid,1993-08-16\n",
 		"usr/share/distro-info/ubuntu.csv": "version,codename,series,created,release,eol,eol-server,eol-esm\n22.04 LTS,Jammy,jammy,2021-10-14,2022-04-21,2027-06-01,2027-06-01,2032-04-09\n",
 	})
@@ -127,17 +102,17 @@ func TestAutomatic(t *testing.T) {
 		"var/log/unattended-upgrades/unattended-upgrades.log":            "2026-01-01 INFO All upgrades installed\n2026-01-02 06:00:00,000 ERROR Lock could not be acquired\n",
 	}
 	n := &rootfs.Notes{}
-	f := root(t, files)
+	f := roottest.New(t, files)
 	a := aptAutomatic(f, readSetup(f, n).conf, n)
 	if !a.Refresh || !a.Install || !a.Security || a.Reboots || !strings.Contains(a.Failure, "Lock could not") || len(n.List) > 0 {
 		t.Errorf("%+v %v", a, n.List)
 	}
 	files["etc/systemd/system/apt-daily-upgrade.timer"] = "-> /dev/null"
-	f = root(t, files)
+	f = roottest.New(t, files)
 	if a := aptAutomatic(f, readSetup(f, n).conf, n); a.Install || a.Security || !a.Refresh {
 		t.Errorf("with its timer masked it installs: %+v", a)
 	}
-	f = root(t, map[string]string{
+	f = roottest.New(t, map[string]string{
 		"etc/dnf/automatic.conf":                                     "[commands]\nupgrade_type = security\napply_updates = yes\n[emitters]\nreboot = x\n",
 		"usr/lib/systemd/system/dnf-automatic.timer":                 "",
 		"etc/systemd/system/timers.target.wants/dnf-automatic.timer": "-> x",
@@ -168,7 +143,7 @@ func TestApk(t *testing.T) {
 	}
 	w.Close()
 	z.Close()
-	f := root(t, map[string]string{
+	f := roottest.New(t, map[string]string{
 		"lib/apk/db/installed":                   "P:a\nV:1.9-r3\nA:x86_64\no:src\nF:bin\nR:a\n\nP:b\nV:1.0-r0\nA:x86_64\n",
 		"etc/apk/repositories":                   "# c\nhttps://dl.example/v3.20/main\n",
 		"var/cache/apk/APKINDEX.0123abcd.tar.gz": b.String(),
@@ -207,7 +182,7 @@ func TestUnread(t *testing.T) {
 		"etc/apt/sources.list":    "deb [trusted=yes] http://u:hunter2@h/debian a main\n",
 		"var/lib/dpkg/status.d/x": "",
 	}
-	r := Read(t.Context(), root(t, base), nil)
+	r := Read(t.Context(), roottest.New(t, base), nil)
 	if r.Updates.Known || len(r.Unseen) == 0 || strings.Contains(r.Unseen[0].Reason, "hunter2") {
 		t.Errorf("nothing was fetched, and yet: known %v, unseen %v", r.Updates.Known, r.Unseen)
 	}
@@ -216,12 +191,12 @@ func TestUnread(t *testing.T) {
 	}
 	base["var/lib/apt/lists/h_debian_dists_a_InRelease"] = "Origin: x\n"
 	base["var/lib/apt/lists/h_debian_dists_a_main_binary-amd64_Packages.lz4"] = "no lz4"
-	r = Read(t.Context(), root(t, base), nil)
+	r = Read(t.Context(), roottest.New(t, base), nil)
 	if r.Updates.Known || len(r.Unseen) != 1 || !strings.Contains(r.Unseen[0].Reason, "lz4") {
 		t.Errorf("a damaged list: known %v, unseen %v", r.Updates.Known, r.Unseen)
 	}
 	base["var/lib/dpkg/status"] += "\n" + strings.Repeat("x", 4*maxStanza)
-	if r = Read(t.Context(), root(t, base), nil); len(r.Unseen) < 2 {
+	if r = Read(t.Context(), roottest.New(t, base), nil); len(r.Unseen) < 2 {
 		t.Errorf("a stanza without an end: unseen %v", r.Unseen)
 	}
 }
