@@ -148,9 +148,7 @@ type Listener struct {
 // Prove proves what must stay possible, and leaves out what would change.
 func Prove(in Input) Plan {
 	p := Plan{InForce: in.InForce, First: !hasOwn(in.Live), SessionsKnown: in.SessionsKnown}
-	for _, family := range []firewall.Family{firewall.IPv4, firewall.IPv6} {
-		p.prove(in, family, in.candidate())
-	}
+	p.prove(in, in.candidate())
 	return p
 }
 
@@ -186,8 +184,8 @@ func New(in Input) Plan {
 				}
 			}
 		}
-		p.prove(in, family, candidate)
 	}
+	p.prove(in, candidate)
 	if !in.InForce {
 		p.listeners(in, candidate)
 	}

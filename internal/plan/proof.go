@@ -69,8 +69,23 @@ type prover struct {
 	out    []Proof
 }
 
-// prove adds the proofs of one family.
-func (p *Plan) prove(in Input, family firewall.Family, candidate *firewall.Ruleset) {
+// prove adds the proofs of both families. That nobody who could come is let in to
+// sshd is a proof that fails: without it, there would be none to fail.
+func (p *Plan) prove(in Input, candidate *firewall.Ruleset) {
+	addressed := p.proveFamily(in, firewall.IPv4, candidate)
+	addressed = p.proveFamily(in, firewall.IPv6, candidate) || addressed
+	some := slices.ContainsFunc(p.Proofs, func(o Proof) bool { return o.Kind == KindAdmins })
+	if addressed && !some && in.Policy.Policy.Inbound != nil {
+		p.Proofs = append(p.Proofs, Proof{
+			Kind: KindAdmins, Family: firewall.IPv4, About: "anybody by ssh", Answer: Fails, Now: Unsure, Needed: true,
+			Why: "whom the policy lets in to ssh cannot come: no such interface, or addresses of this host or of nobody",
+		})
+	}
+}
+
+// proveFamily adds the proofs of one family, and tells whether the host has
+// addresses of it.
+func (p *Plan) proveFamily(in Input, family firewall.Family, candidate *firewall.Ruleset) bool {
 	pr := prover{
 		in: in, family: family, facts: in.Host.Facts(),
 		now: withinRates(in.Live, false), after: withinRates(candidate, false),
@@ -87,6 +102,7 @@ func (p *Plan) prove(in Input, family firewall.Family, candidate *firewall.Rules
 		p.Undecided = append(p.Undecided, fmt.Sprintf("%s: what must stay possible: %v", nameOf(family), err))
 		p.Proofs = append(p.Proofs, Proof{Kind: KindAdmins, Family: family, About: "logins", Answer: Unsure, Now: Unsure, Needed: true, Why: err.Error()})
 	}
+	return len(pr.addresses()) > 0
 }
 
 func (p *prover) is(a netip.Addr) bool { return a.Is4() == (p.family == firewall.IPv4) }
@@ -320,11 +336,11 @@ func (p *prover) peer(peer policy.Peer) packet.Set {
 }
 
 // nobody are addresses that are no host's: the unspecified one, loopback,
-// multicast, broadcast.
+// multicast, broadcast and what is reserved beside it.
 func nobody(f firewall.Family) []netip.Prefix {
 	var out []netip.Prefix
 	for _, s := range map[firewall.Family][]string{
-		firewall.IPv4: {"0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32"},
+		firewall.IPv4: {"0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3"},
 		firewall.IPv6: {"::/128", "::1/128", "ff00::/8"},
 	}[f] {
 		out = append(out, netip.MustParsePrefix(s))

@@ -185,6 +185,18 @@ func TestProofs(t *testing.T) {
 	}
 }
 
+// TestNobodyCouldCome: where all that are let in to ssh cannot exist or cannot
+// come, somebody is shut out, though no single proof fails.
+func TestNobodyCouldCome(t *testing.T) {
+	for _, from := range []string{"127.0.0.1", "224.0.0.0/4", "203.0.113.5", "0.0.0.0/32", "240.0.0.0/4", "gone", "loop"} {
+		text := "version: 1\nzones: {gone: {interfaces: [eth9]}, loop: {interfaces: [lo]}}\ninbound:\n  - {allow: ssh, from: " + from + "}\n"
+		p := Prove(input(t, webServer(), &firewall.Ruleset{}, text, nil))
+		if got := proofs(p, KindAdmins); len(got) != 1 || got[0].Answer != Fails || !p.Locked() {
+			t.Errorf("from %s: %+v, locked %v", from, got, p.Locked())
+		}
+	}
+}
+
 // TestAdminsBehindAnotherInterface: who comes by an interface that the policy does
 // not mean is not let in, and the proof knows by routing which one that is.
 func TestAdminsBehindAnotherInterface(t *testing.T) {

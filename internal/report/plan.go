@@ -114,7 +114,7 @@ func NewPlan(file, hostname string, policy []byte, p plan.Plan, rules string, in
 			Kind: [...]string{"session", "return", "admins", "network", "outgoing"}[o.Kind], Family: familyName(o.Family),
 			About: o.About, Answer: o.Answer.String(), Now: o.Now.String(), Part: o.Part, Needed: o.Needed, Why: o.Why,
 		}
-		if o.Answer != plan.Holds {
+		if o.Answer != plan.Holds && o.Example.Src.IsValid() {
 			proof.Example = shortPacket(o.Example)
 			if o.Because != (firewall.Because{}) {
 				r := newRule(o.Because)
@@ -306,7 +306,9 @@ func (p Plan) proofs(b *strings.Builder, s Style) {
 		if o.Why != "" {
 			fmt.Fprintf(b, "      %s\n", o.Why)
 		}
-		fmt.Fprintf(b, "      example: %s\n", printable(o.Example))
+		if o.Example != "" {
+			fmt.Fprintf(b, "      example: %s\n", printable(o.Example))
+		}
 		if o.Rule != nil {
 			fmt.Fprintf(b, "      because: %s\n", cut(printable(p.because(*o.Rule)), s.width()-15))
 		}
