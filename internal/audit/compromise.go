@@ -55,10 +55,20 @@ func scriptOf(p *host.Process) string {
 	return ""
 }
 
-// own are the host's own processes: those of containers have a root of their own,
-// where /tmp is another place.
+// own are the host's own processes, without the one that looked: those of
+// containers have a root of their own, where /tmp is another place.
 func (v *view) own() []host.Process {
-	return slices.DeleteFunc(slices.Clone(v.s.Processes), func(p host.Process) bool { return p.Container != "" })
+	return slices.DeleteFunc(slices.Clone(v.s.Processes), func(p host.Process) bool {
+		return p.Container != "" || p.PID == v.s.Observer
+	})
+}
+
+// shown is a command line as evidence: its beginning, if it is long.
+func shown(line string, limit int) string {
+	if r := []rune(line); len(r) > limit {
+		return string(r[:limit]) + "…"
+	}
+	return line
 }
 
 func describe(p *host.Process) string {
@@ -68,11 +78,7 @@ func describe(p *host.Process) string {
 	}
 	text := fmt.Sprintf("pid %d, %s%s, %s", p.PID, p.Name, unitOf(p), user)
 	if len(p.Argv) > 0 {
-		line := strings.Join(p.Argv, " ")
-		if r := []rune(line); len(r) > 100 {
-			line = string(r[:100]) + "…"
-		}
-		text += ", command line: " + line
+		text += ", command line: " + shown(strings.Join(p.Argv, " "), 100)
 	}
 	return text
 }
@@ -299,7 +305,7 @@ func (v *view) startsFromTmp() outcome {
 	o.miss(v.without(host.SectionStartup)...)
 	for _, j := range v.s.Startup.Cron {
 		if word := tmpWord(j.Command); word != "" {
-			o.add("%s: %s %s", position(j.File.Path, j.Line), j.User, j.Command)
+			o.add("%s: %s %s", position(j.File.Path, j.Line), j.User, shown(j.Command, 500))
 		}
 	}
 	for _, u := range v.s.Units {
@@ -332,7 +338,7 @@ func (v *view) downloadsAndRuns() outcome {
 	var o outcome
 	for _, j := range v.s.Startup.Cron {
 		if fetchAndRun.MatchString(j.Command) {
-			o.add("%s: %s %s", position(j.File.Path, j.Line), j.User, j.Command)
+			o.add("%s: %s %s", position(j.File.Path, j.Line), j.User, shown(j.Command, 500))
 		}
 	}
 	for _, u := range v.s.Units {

@@ -18,8 +18,11 @@ type Snapshot struct {
 	Time time.Time `json:"time"`
 	// EUID is the effective user id that observed; -1 where files of another
 	// root were read instead of a live host.
-	EUID   int    `json:"euid"`
-	System System `json:"system"`
+	EUID int `json:"euid"`
+	// Observer is the pid of the program that observed, 0 where that is no process
+	// of the host.
+	Observer int    `json:"observer,omitempty"`
+	System   System `json:"system"`
 
 	Interfaces []Interface `json:"interfaces,omitempty"`
 	Routes     []Route     `json:"routes,omitempty"`

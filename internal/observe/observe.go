@@ -73,7 +73,7 @@ func (c *collector) live(ctx context.Context) error {
 		return ErrNotLinux
 	}
 	c.files = rootfs.FS{Source: source}
-	c.snap.EUID = os.Geteuid()
+	c.snap.EUID, c.snap.Observer = os.Geteuid(), os.Getpid()
 	// Going through all open files takes longest and needs nothing else.
 	found := make(chan owners, 1)
 	go func() { found <- findOwners(c.files) }()

@@ -12,7 +12,7 @@ import (
 // Bounds of what is kept of jobs.
 const (
 	maxJobs    = 20_000
-	maxCommand = 1024
+	maxCommand = 8 << 10
 )
 
 // readCron reads the jobs of cron, anacron and at.
@@ -141,9 +141,9 @@ func parseCrontab(text, user string) []host.CronJob {
 	return out
 }
 
-// short masks a command and cuts it to size.
+// short masks a command and cuts it to size. It is judged as it comes out here.
 func short(command string) string {
-	command = host.MaskText(command[:min(len(command), 8*maxCommand)])
+	command = host.MaskCommand(command[:min(len(command), 2*maxCommand)])
 	if len(command) > maxCommand {
 		command = strings.ToValidUTF8(command[:maxCommand], "") + "…"
 	}

@@ -37,7 +37,7 @@ func TestCron(t *testing.T) {
 	}
 	want := []host.CronJob{
 		{Line: 3, Kind: "cron", Schedule: "17 * * * *", User: "root", Command: "cd / && run-parts --report /etc/cron.hourly"},
-		{Line: 4, Kind: "cron", Schedule: "@reboot", User: "bob", Command: "/x --password ***"},
+		{Line: 4, Kind: "cron", Schedule: "@reboot", User: "bob", Command: "/x --password *** y"},
 		{Line: 1, Kind: "cron", Schedule: "*/5 * * * *", User: "www", Command: "/bin/a"},
 		{Line: 1, Kind: "cron", Schedule: "0 3 * * 1-5", User: "alice", Command: "/home/alice/x"},
 		{Line: 2, Kind: "anacron", Schedule: "7", User: "root", Command: "run-parts /etc/cron.weekly"},
