@@ -34,8 +34,9 @@ type layer struct {
 // says what each package is. A package that no layer matches fails the test:
 // placing it is part of adding it.
 var layers = []layer{
-	{pattern: "packet", pure: true},
-	{pattern: "policy", may: []string{"packet"}, ext: []string{"github.com/goccy/go-yaml"}, pure: true},
+	{pattern: "internal/near", pure: true},
+	{pattern: "packet", may: []string{"internal/near"}, pure: true},
+	{pattern: "policy", may: []string{"internal/near", "packet"}, ext: []string{"github.com/goccy/go-yaml"}, pure: true},
 	{pattern: "internal/run", exec: true},
 	{pattern: "internal/firewall", may: []string{"packet"}, pure: true},
 	{pattern: "internal/firewall/xt", may: []string{"internal/firewall"}, pure: true},
@@ -72,7 +73,7 @@ var layers = []layer{
 	{pattern: "internal/guard/logdate", may: []string{"internal/guard/pyre"}, pure: true},
 	{
 		pattern: "internal/guard/filter", pure: true,
-		may: []string{"internal/guard/pyre", "internal/guard/logdate"},
+		may: []string{"internal/near", "internal/guard/pyre", "internal/guard/logdate"},
 	},
 	{pattern: "internal/guard/filters", pure: true}, // embedded files
 	{
@@ -125,7 +126,7 @@ var layers = []layer{
 	{
 		pattern: "cmd/sekimori",
 		may: []string{
-			"packet", "policy", "internal/run", "internal/firewall", "internal/firewall/*", "internal/host", "internal/exposure",
+			"internal/near", "packet", "policy", "internal/run", "internal/firewall", "internal/firewall/*", "internal/host", "internal/exposure",
 			"internal/compile", "internal/plan", "internal/rehearse", "internal/audit", "internal/audit/words", "internal/report", "internal/observe", "internal/observe/rootfs", "internal/guard", "internal/guard/*",
 		},
 		ext: []string{"github.com/spf13/", "golang.org/x/sys/unix"},

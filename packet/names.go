@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"sekimori/internal/near"
 )
 
 // named is a number and the word an administrator knows it by.
@@ -200,7 +202,7 @@ func bitList(table []named, bits uint32) string {
 func nearest(written string, words []string) string {
 	best, at := 1+len(written)/3, ""
 	for _, w := range words {
-		if d := distance(written, w); d <= best && (at == "" || d < best) {
+		if d := near.Distance(written, w); d <= best && (at == "" || d < best) {
 			best, at = d, w
 		}
 	}
@@ -208,34 +210,4 @@ func nearest(written string, words []string) string {
 		return ""
 	}
 	return fmt.Sprintf("; did you mean %q?", at)
-}
-
-// distance counts the letters to insert, delete, replace or swap with their
-// neighbour to make a into b.
-func distance(a, b string) int {
-	if len(a) > 64 || len(b) > 64 {
-		return 64 // nobody mistypes a word of that length by a few letters
-	}
-	rows := make([][]int, len(a)+1)
-	for i := range rows {
-		rows[i] = make([]int, len(b)+1)
-		rows[i][0] = i
-	}
-	for j := range rows[0] {
-		rows[0][j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			d := min(rows[i-1][j]+1, rows[i][j-1]+1, rows[i-1][j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				d = min(d, rows[i-2][j-2]+1)
-			}
-			rows[i][j] = d
-		}
-	}
-	return rows[len(a)][len(b)]
 }

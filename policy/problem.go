@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"sekimori/internal/near"
 )
 
 // Problem is one thing that is wrong with a policy, or with a file that it
@@ -142,37 +144,11 @@ func nearest(s string, candidates []string) string {
 		if len(s) < 5 && (s == "" || s[0] != c[0]) {
 			continue // of short words, too many are near: wan is not lan
 		}
-		if d := distance(strings.ToLower(s), c); d <= limit && d < max(len(s), len(c)) {
+		if d := near.Distance(strings.ToLower(s), c); d <= limit && d < max(len(s), len(c)) {
 			best, limit = c, d-1
 		}
 	}
 	return best
-}
-
-// distance is the number of letters to insert, remove, replace or swap with
-// their neighbour to make b of a.
-func distance(a, b string) int {
-	d := make([][]int, len(a)+1)
-	for i := range d {
-		d[i] = make([]int, len(b)+1)
-		d[i][0] = i
-	}
-	for j := range len(b) {
-		d[0][j+1] = j + 1
-	}
-	for i := range len(a) {
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			d[i+1][j+1] = min(d[i][j+1]+1, d[i+1][j]+1, d[i][j]+cost)
-			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
-				d[i+1][j+1] = min(d[i+1][j+1], d[i-1][j-1]+1)
-			}
-		}
-	}
-	return d[len(a)][len(b)]
 }
 
 // alternatives lists words as a sentence does: a, b or c.

@@ -19,8 +19,8 @@ import (
 
 // The two sources from which nmap asks, in each family.
 var (
-	near = map[int]string{4: "203.0.113.9", 6: "2001:db8:1::9"}
-	far  = map[int]string{4: "10.1.2.3", 6: "2001:db8:a::3"}
+	nearEnd = map[int]string{4: "203.0.113.9", 6: "2001:db8:1::9"}
+	far     = map[int]string{4: "10.1.2.3", 6: "2001:db8:a::3"}
 )
 
 // TestNmapAgrees: what another host finds open is what `ports` says it may
@@ -59,8 +59,8 @@ func TestNmapAgrees(t *testing.T) {
 				c.load(t)
 				ports := answer[report.Ports](t, "ports")
 				found := 0
-				for family := range near {
-					for _, source := range []string{near[family], far[family]} {
+				for family := range nearEnd {
+					for _, source := range []string{nearEnd[family], far[family]} {
 						open := scan(t, family, source)
 						found += len(open)
 						if d := cmp.Diff(open, reachable(ports, family, source)); d != "" {

@@ -94,7 +94,7 @@ func (c *config) interpolate(w *written, sec string, o option, vars map[string]s
 // noSuch says that an option does not exist, with the near miss.
 func (c *config) noSuch(sec, name string) string {
 	s := fmt.Sprintf("%%(%s)s: there is no such option in [%s] or [DEFAULT]", name, sec)
-	if n := near(name, c.names(sec)); n != "" {
+	if n := nearest(name, c.names(sec)); n != "" {
 		s += fmt.Sprintf(" (did you mean %%(%s)s?)", n)
 	}
 	return s

@@ -217,13 +217,13 @@ func (t strayTag) about(d *Definition) string {
 		}
 	}
 	s := fmt.Sprintf("<%s> means nothing", clip(t.name))
-	if n := near(t.name, knownTags[:]); n != "" {
+	if n := nearest(t.name, knownTags[:]); n != "" {
 		return s + fmt.Sprintf(" (did you mean <%s>?)", n)
 	}
 	if t.name == strings.ToUpper(t.name) {
 		return ""
 	}
-	if n := near(t.name, d.tags); n != "" {
+	if n := nearest(t.name, d.tags); n != "" {
 		return s + fmt.Sprintf(" (did you mean <%s>?)", n)
 	}
 	return s + fmt.Sprintf(" (\\<%s> is the text itself)", clip(t.name))
@@ -250,7 +250,7 @@ func (t strayTag) aboutOption(d *Definition, option, value string) string {
 		return ""
 	}
 	s := fmt.Sprintf("%s = %s: there is no <%s>", option, clip(value), clip(t.name))
-	if n := near(value, values); n != "" {
+	if n := nearest(value, values); n != "" {
 		return s + fmt.Sprintf(" (did you mean %s?)", n)
 	}
 	slices.Sort(values)
